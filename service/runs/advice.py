@@ -138,7 +138,8 @@ def _suggestion(
 
 def _without_patch(spec: RunSpec, diagnosis: Diagnosis) -> str:
     """Return why no change of the spec is suggested, as the end of a sentence; empty if nothing needs to change."""
-    if diagnosis.verdict == "overfits" and spec.model.trains and any(isinstance(rule, EarlyStopping) for rule in spec.stop):
+    stops = any(isinstance(rule, EarlyStopping) for rule in spec.stop)
+    if diagnosis.verdict == "overfits" and spec.model.trains and stops:
         return f"early stopping already limits the training; use the weights of epoch {diagnosis.best_epoch}, the best"
     if diagnosis.verdict == "memorizes":
         return "a network that memorizes needs more rows, or labels that follow from the inputs"

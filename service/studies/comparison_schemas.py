@@ -168,8 +168,8 @@ class CurveView(BaseModel):
     )
     mean: list[float | None]
     low: list[float | None] = Field(
-        description="One standard deviation below the mean, if the metric can be so low; with `band=quartiles` the lower "
-        "quartile."
+        description="One standard deviation below the mean, if the metric can be so low; with `band=quartiles` the "
+        "lower quartile."
     )
     high: list[float | None]
     median: list[float | None] | None = Field(

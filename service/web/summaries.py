@@ -81,7 +81,7 @@ def held_out_loss(run: Run) -> str:
 
 
 def generalization_gap(run: Run, metrics: Mapping[str, float | None] | None = None) -> float | None:
-    """Return the held-out loss minus the training loss, both in evaluation mode, at the last epoch or in ``metrics``."""
+    """Return the held-out loss minus the training loss, both in evaluation mode, in ``metrics`` or the last epoch."""
     metrics = run.last if metrics is None else metrics
     held_out, train = metrics.get(held_out_loss(run)), metrics.get("train.loss_eval", metrics.get("train.loss"))
     return None if held_out is None or train is None else held_out - train

@@ -267,19 +267,8 @@ TOO_LARGE = Refused(
     reason="too_large", message="The request exceeds the memory limit of predictions (FITWELL_PREDICT_MEMORY_BYTES)."
 )
 
-AnyOrder = (
-    Predict
-    | Outputs
-    | Describe
-    | Evaluate
-    | Importance
-    | Calibrate
-    | Confuse
-    | Summarize
-    | Export
-    | DrawGrid
-    | DrawCurve
-)
+AnyDrawing = DrawGrid | DrawCurve
+AnyOrder = Predict | Outputs | Describe | Evaluate | Importance | Calibrate | Confuse | Summarize | Export | AnyDrawing
 Order = Annotated[AnyOrder, Field(discriminator="say")]
 Reply = Annotated[Answer | Refused, Field(discriminator="say")]
 _ORDER: TypeAdapter[AnyOrder] = TypeAdapter(Order)

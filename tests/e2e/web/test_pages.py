@@ -33,7 +33,8 @@ def test_calibration_is_loaded_once_it_is_near(opened: Opened, trained: Trained)
     with page.expect_response(lambda answer: "/calibration?at=best" in answer.url):
         page.get_by_role("heading", name="Calibration").scroll_into_view_if_needed()
     expect(page.get_by_role("img", name="Reliability diagram")).to_be_visible()
-    expect(page.locator("[data-summary]")).to_contain_text("a calibrated model would have")
+    summary = page.locator("section[aria-labelledby=calibration-title] [data-summary]")
+    expect(summary).to_contain_text("a calibrated model would have")
     calibration = trained.overfit.calibration()
     assert page.locator(".reliability circle").count() == sum(one.count > 0 for one in calibration.bins)
 

@@ -15,14 +15,14 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/runs"): (),
     ("GET", "/runs/new"): ("spec", "preset", "arm", "from"),
     ("GET", "/docs"): (),
-    ("GET", "/runs/{run_id}"): ("scale", "smooth", "lines", "zoom", "x", "tab"),
-    ("GET", "/runs/{run_id}/report"): (),
+    ("GET", "/runs/{run_id}"): ("scale", "outliers", "smooth", "lines", "zoom", "x", "tab", "at"),
+    ("GET", "/runs/{run_id}/report"): ("at",),
     ("GET", "/studies"): ("after",),
     ("GET", "/studies/{study_id}"): (
-        *("scale", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
+        *("scale", "outliers", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
     ),
     ("GET", "/studies/{study_id}/report"): (
-        *("metric", "at", "epoch_by", "by", "pairs", "baseline", "correction", "curve"),
+        *("metric", "at", "epoch_by", "by", "pairs", "baseline", "correction", "curve", "band"),
     ),
     ("GET", "/reproductions"): (),
     ("GET", "/reproductions/{name}"): ("scale",),
@@ -71,6 +71,7 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
         "by": "arm",
         "baseline": "base",
         "correction": "holm",
+        "band": "quartiles",
     }
     for (method, path), names in PARAMETERS.items():
         params = {name: values.get(name, "") for name in names}

@@ -1,5 +1,5 @@
 // A study on several datasets: its arms over all of them, as the API returns them.
-import { html } from "../kit/elements.js";
+import { breakable, html } from "../kit/elements.js";
 import { formatNumber, formatSigned } from "../kit/format.js";
 import { legend, profilesFigure } from "./profiles.js";
 import { ranksFigure } from "./ranks.js";
@@ -40,9 +40,14 @@ function fill(id, draw) {
 }
 
 function titled(title, headings, rows) {
-  const head = headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, text));
-  const table = html("table", {}, html("thead", {}, html("tr", {}, ...head)), html("tbody", {}, ...rows));
-  const place = { class: "scroll", tabindex: 0, role: "region", "aria-label": title };
+  const head = headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, ...breakable(text)));
+  const table = html(
+    "table",
+    { class: "verdicts" },
+    html("thead", {}, html("tr", {}, ...head)),
+    html("tbody", {}, ...rows),
+  );
+  const place = { class: "scroll fitted", tabindex: 0, role: "region", "aria-label": title };
   return [html("h3", {}, title), html("div", place, table)];
 }
 
@@ -60,7 +65,12 @@ function scoresTable({ arms, baseline }) {
     html(
       "tr",
       {},
-      html("th", { scope: "row" }, arm.arm, arm.arm === baseline ? html("span", { class: "tag" }, "baseline") : null),
+      html(
+        "th",
+        { scope: "row" },
+        ...breakable(arm.arm),
+        arm.arm === baseline ? html("span", { class: "tag" }, "baseline") : null,
+      ),
       estimateCell(arm.iqm, "num"),
       html("td", { class: "num faint wide" }, interval(arm.iqm.ci)),
       estimateCell(arm.mean, "num wide"),
@@ -88,7 +98,7 @@ function pairsTable({ pairs, correction }) {
     html(
       "tr",
       {},
-      html("th", { scope: "row" }, `${arm} − ${baseline}`),
+      html("th", { scope: "row" }, ...breakable(`${arm} − ${baseline}`)),
       estimateCell(pair.probability_of_improvement, "num wide"),
       html("td", { class: "num wide", title: interval(here.ci) }, formatSigned(here.mean_difference)),
       html("td", { class: "num wide" }, pValue(here.p_adjusted)),
@@ -117,7 +127,7 @@ function datasetsTable({ datasets, arms, metric, at }) {
     html(
       "tr",
       {},
-      html("th", { scope: "row" }, dataset.name),
+      html("th", { scope: "row" }, ...breakable(dataset.name)),
       html("td", { class: "num wide" }, String(dataset.n)),
       html("td", { class: "num faint wide" }, formatNumber(dataset.guessing)),
       ...dataset.arms.map(({ mean, score }) =>

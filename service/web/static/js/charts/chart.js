@@ -15,6 +15,8 @@ import { Tooltip } from "./tooltip.js";
 const MAX_READ_VALUES = 8;
 const MAX_SMOOTHING = 0.99;
 const NARROW_PIXELS = 560;
+/** Lines in a legend; a button shows the others. */
+const MAX_KEYS = 24;
 
 export class Chart {
   /**
@@ -167,7 +169,10 @@ export class Chart {
 
   updateLegend() {
     const visible = new Set(this.visible);
-    const buttons = this.lines.map((line) =>
+    const listed = this.lines.filter(
+      (line, i) => this.listsAll || i < MAX_KEYS || visible.has(line) !== (line.byDefault !== false),
+    );
+    const buttons = listed.map((line) =>
       html(
         "button",
         {
@@ -182,10 +187,20 @@ export class Chart {
         html("span", {}, line.name),
       ),
     );
+    if (listed.length < this.lines.length) buttons.push(this.moreButton(this.lines.length - listed.length));
     const legend = this.part("legend");
     const focused = [...legend.children].indexOf(document.activeElement);
     legend.replaceChildren(...buttons);
     if (focused >= 0) buttons[focused]?.focus();
+  }
+
+  /** Lists all lines in the legend, from then on. */
+  moreButton(count) {
+    const onclick = () => {
+      this.listsAll = true;
+      this.updateLegend();
+    };
+    return html("button", { type: "button", class: "quiet small", onclick }, `and ${count} more`);
   }
 
   /** Show or hide a line, except the last visible one. */

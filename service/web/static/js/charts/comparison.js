@@ -1,5 +1,5 @@
 // The table of a study's comparison: arms, paired differences and verdicts, as the API returns them.
-import { html, svg } from "../kit/elements.js";
+import { breakable, html, svg } from "../kit/elements.js";
 import { formatNumber, formatSigned } from "../kit/format.js";
 
 const VERDICTS = { better: "is better than", worse: "is worse than", equivalent: "is equivalent to" };
@@ -34,7 +34,7 @@ export function showComparison(comparison) {
     html(
       "thead",
       {},
-      html("tr", {}, ...headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, text))),
+      html("tr", {}, ...headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, ...breakable(text)))),
     ),
     html("tbody", {}, ...comparison.arms.flatMap((arm) => armRows(arm, comparison, scale))),
   );
@@ -57,13 +57,16 @@ function armRows(arm, comparison, scale) {
   const against = baselineClass(comparison);
   const baselines = new Set(comparison.baseline === null ? [] : comparison.pairs.map((pair) => pair.baseline));
   const armCells = [
-    html("th", { scope: "row" }, arm.id, ...armTags(arm, baselines)),
+    html("th", { scope: "row" }, ...breakable(arm.id), ...armTags(arm, baselines)),
     html("td", { class: "num wide" }, String(arm.n)),
     html("td", { class: "num" }, formatNumber(arm.mean), deviation(arm.std)),
     html("td", { class: "num faint wide" }, interval(arm.ci)),
   ];
   if (!pairs.length) return [html("tr", {}, ...armCells, ...emptyCells(against, "", "wide", "wide", ""))];
-  const repeated = [html("th", { scope: "row", class: "faint" }, arm.id), ...emptyCells("wide", "", "wide")];
+  const repeated = [
+    html("th", { scope: "row", class: "faint" }, ...breakable(arm.id)),
+    ...emptyCells("wide", "", "wide"),
+  ];
   return pairs.map((pair, i) =>
     html(
       "tr",
@@ -83,7 +86,7 @@ function armTags(arm, baselines) {
 function pairCells(pair, against, scale) {
   const title = `95 % interval, unadjusted: ${interval(pair.ci)}`;
   return [
-    html("td", { class: `against ${against}` }, pair.baseline),
+    html("td", { class: `against ${against}` }, ...breakable(pair.baseline)),
     html("td", { class: "num" }, formatSigned(pair.mean_difference), deviation(pair.std)),
     html("td", { class: "wide", title }, forestPlot(pair, scale)),
     html("td", { class: "num wide", title: `Holm: ${pValue(pair.p_holm)}` }, pValue(pair.p_adjusted)),

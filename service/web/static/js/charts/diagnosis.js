@@ -1,5 +1,5 @@
 // The table of a study's diagnoses: each arm over its seeds, as the API returns them.
-import { html } from "../kit/elements.js";
+import { breakable, html } from "../kit/elements.js";
 import { formatNumber, formatSigned } from "../kit/format.js";
 
 export function showDiagnosis({ arms, metric }) {
@@ -29,7 +29,7 @@ function armRow({ arm, n, verdict, lowest, regret, p, explanation }) {
   return html(
     "tr",
     {},
-    html("th", { scope: "row" }, arm),
+    html("th", { scope: "row" }, ...breakable(arm)),
     html("td", { class: "num wide" }, String(n)),
     html("td", { title: explanation }, html("span", { class: `state ${verdict}` }, verdict.replaceAll("_", " "))),
     html("td", { class: "num wide" }, formatNumber(lowest)),

@@ -1,5 +1,5 @@
 // A study's learning curves: means with intervals by size, the fitted law, its extrapolation and the verdicts.
-import { html } from "../kit/elements.js";
+import { breakable, html } from "../kit/elements.js";
 import { formatNumber } from "../kit/format.js";
 import { lineStyle } from "./palette.js";
 
@@ -81,7 +81,7 @@ function groupRow(group) {
   return html(
     "tr",
     {},
-    html("th", { scope: "row" }, id),
+    html("th", { scope: "row" }, ...breakable(id)),
     html("td", { class: "num wide" }, String(n)),
     html("td", { title: explanation }, html("span", { class: `state ${verdict}` }, verdict.replaceAll("_", " "))),
     html("td", { class: "num" }, gain ? withInterval(gain.value, gain.ci) : "–"),

@@ -21,6 +21,17 @@ export function svg(tag, attributes = {}, ...children) {
   return build(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 }
 
+/** Characters after which a name may break, such as "dropout [optimizer.lr=0.1, model.hidden.0=64]". */
+const SEPARATORS = /(?<=[\s.,:;=_/·\])}|+])/u;
+/** A longer word may break within; narrow tables have room for about as much. */
+const LONGEST_WORD = /.{1,14}/gsu;
+
+/** ``text`` with places where a line may break, so that words stay whole; for elements without overflow-wrap. */
+export function breakable(text) {
+  const pieces = text.split(SEPARATORS).flatMap((word) => word.match(LONGEST_WORD) ?? []);
+  return pieces.flatMap((piece, i) => (i ? [html("wbr"), piece] : [piece]));
+}
+
 export function saveFile(name, blob) {
   const url = URL.createObjectURL(blob);
   html("a", { href: url, download: name }).click();
