@@ -95,8 +95,10 @@ def spec_parts(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _dataset(dataset: Mapping[str, Any]) -> str:
-    size = dataset.get("train_size")
-    return f"{dataset['kind']} {size:,} rows" if size else str(dataset["kind"])
+    size, classes = dataset.get("train_size"), len(dataset.get("train_classes") or ())
+    rows = f" {size:,} rows" if size else ""
+    selected = f" of {classes} {'class' if classes == 1 else 'classes'}" if classes else ""
+    return f"{dataset['kind']}{rows}{selected}"
 
 
 def _model(model: Mapping[str, Any]) -> str:

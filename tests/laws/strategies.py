@@ -198,6 +198,11 @@ def _fits(regularizer: str, model: str, dataset: str) -> bool:
     return not list(spec.objections())
 
 
+def subsets(classes: int) -> st.SearchStrategy[list[int]]:
+    """Labels of most of the classes, of which there are enough rows."""
+    return st.sets(st.integers(0, classes - 1), min_size=classes // 2, max_size=classes - 1).map(sorted)
+
+
 @st.composite
 def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """A dataset of this name, and what is made small on it."""
@@ -207,7 +212,9 @@ def tasks(draw: st.DrawFn, name: str) -> dict[str, Any]:
         dataset |= {"features": draw(st.sampled_from([5, 24, 40])), "correlation": 0.5}
         return {"dataset": dataset, "loss": draw(st.sampled_from([None, *map(example, NUMBER_LOSSES)]))}
     spoiled = {"label_noise": st.sampled_from([0.0, 0.0, 0.2]), "imbalance": st.sampled_from([1.0, 1.0, 5.0])}
-    own = {name: draw(values) for name, values in spoiled.items()}
+    own: dict[str, Any] = {name: draw(values) for name, values in spoiled.items()}
+    if draw(st.integers(0, 3)) == 0 and whole.rows_of_classes is not None:
+        own |= {"imbalance": 1.0, "train_classes": draw(subsets(len(whole.classes)))}
     weights = draw(st.sampled_from([None, None, None, "balanced", [1.0 + c for c in range(len(whole.classes))]]))
     if weights is not None:
         loss = example(draw(st.sampled_from(CLASS_LOSSES)))

@@ -101,6 +101,7 @@ def test_law_7_every_change_of_a_history_changes_the_reuse_key() -> None:
         {**base, "stop": [{"kind": "max_steps", "steps": 5}]},
         {**base, "dataset": {**SMALL["dataset"], "split_seed": 1}},  # type: ignore[dict-item]
         *({**base, "dataset": {"kind": "digits", "train_size": 70, "fold": fold}} for fold in folds),
+        *({**base, "dataset": {**SMALL["dataset"], "train_classes": some}} for some in ([0, 1], [0, 1, 2])),  # type: ignore[dict-item]
         {**base, "evaluate": {"test": "never"}},
     ]
     keys = [reuse_key(parsed(body)) for body in [base, *changed]]

@@ -28,6 +28,11 @@ class Fetched(Dataset):
     package: ClassVar[str | None] = None
     """The system package with the files, if one exists."""
 
+    @property
+    def rows_of_classes(self) -> tuple[int, ...] | None:
+        """Rows of each class in the training part, as published; None if they are unknown."""
+        return None
+
     @classmethod
     def name(cls) -> str:
         """The part's kind."""

@@ -51,12 +51,28 @@ def permutation(seed: int, purpose: str, epoch: int, count: int) -> Rows:
 
 
 def parted(dataset: Dataset, arrays: Arrays) -> tuple[Rows, Rows]:
-    """Return the training rows in order, and the validation rows, of the training part of ``arrays``."""
+    """Return the training rows in order, and the validation rows, of the training part of ``arrays``.
+
+    Raises:
+        ValueError: The split has fewer rows of the selected classes than promised, which is as good as impossible.
+    """
     targets = arrays.train_y
     order = permutation(dataset.split_seed, "split", 0, len(targets))
     train, held_out = _halves(dataset, arrays, order)
+    if (labels := dataset.selected_labels) is not None:
+        train = _of_classes(train, targets, labels, dataset.training_rows)
     counts = dataset.class_rows
     return (_imbalanced(train, targets, counts) if counts else train[: dataset.training_rows]), held_out
+
+
+def _of_classes(rows: Rows, targets: Rows, labels: tuple[int, ...], count: int) -> Rows:
+    """Return the rows whose class is one of ``labels``, at least ``count``, in their order."""
+    import numpy as np
+
+    chosen: Rows = rows[np.isin(targets[rows], labels)]
+    if len(chosen) < count:
+        raise ValueError(f"the split leaves {len(chosen)} rows of the selected classes, and {count} train")
+    return chosen
 
 
 def _halves(dataset: Dataset, arrays: Arrays, order: Rows) -> tuple[Rows, Rows]:
@@ -125,14 +141,21 @@ def _imbalanced(rows: Rows, labels: Rows, counts: list[int]) -> Rows:
 
 
 def noisy(labels: Rows, dataset: Dataset) -> Rows:
-    """Return the labels with the share ``label_noise`` replaced by another class; ``split_seed`` decides which."""
+    """Return the labels with the share ``label_noise`` replaced by another class; ``split_seed`` decides which.
+
+    If the dataset selects classes, the other class is one of them.
+    """
+    import numpy as np
+
     count = round(dataset.label_noise * len(labels))
     if not count:
         return labels
+    every, selected = range(len(dataset.classes)), dataset.selected_labels
+    classes = np.array(sorted(every if selected is None else selected), np.int64)
     chosen = permutation(dataset.split_seed, "label noise", 0, len(labels))[:count]
-    shift = 1 + permutation(dataset.split_seed, "noisy label", 0, len(labels))[:count] % (len(dataset.classes) - 1)
+    shift = 1 + permutation(dataset.split_seed, "noisy label", 0, len(labels))[:count] % (len(classes) - 1)
     replaced = labels.copy()
-    replaced[chosen] = (labels[chosen] + shift) % len(dataset.classes)
+    replaced[chosen] = classes[(np.searchsorted(classes, labels[chosen]) + shift) % len(classes)]
     return replaced
 
 

@@ -128,7 +128,7 @@ class RunSpec(Spec):
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch, including a smaller last batch; 0 if the model is not trained."""
-        return -(-self.dataset.training_rows // self.batch_rows) if self.model.trains else 0
+        return -(-self.dataset.training_rows // max(1, self.batch_rows)) if self.model.trains else 0
 
     @property
     def step_limit(self) -> int | None:

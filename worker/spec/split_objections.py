@@ -1,4 +1,4 @@
-"""Objections to how a dataset is split: too few rows, a missing fold, settings for classes in a regression."""
+"""The split of a dataset: objections to it, why no other exists, and the rows of imbalanced classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from worker.spec.class_subsets import labels_of, rows_left
 from worker.spec.folds import Fold
 from worker.spec.part import Objection
 
@@ -15,15 +16,44 @@ if TYPE_CHECKING:
 
 SURE = 0.85
 """The share of each class, if even, that a random split surely leaves for an imbalanced training set."""
-OF_CLASSES = ("label_noise", "imbalance", "oversample")
+OF_CLASSES = ("train_classes", "label_noise", "imbalance", "oversample")
 """Fields that apply only to a target of classes."""
+MAX_NAMES = 12
+"""Of classes, in a message."""
 
 
 def split_objections(dataset: Dataset, run: RunSpec) -> Sequence[Objection]:
     """Return the first objection to the split of ``dataset``, if there is one."""
-    fold = dataset.fold
-    every = itertools.chain(_against_class_fields(dataset, run), _against_fold(dataset, fold), _against_sizes(dataset))
+    every = itertools.chain(
+        _against_class_fields(dataset, run),
+        _against_fold(dataset, dataset.fold),
+        _against_validation(dataset),
+        _against_classes(dataset),
+        _against_sizes(dataset),
+    )
     return list(itertools.islice(every, 1))  # later ones assume that earlier ones do not apply
+
+
+def fixed_split(dataset: Dataset) -> str | None:
+    """Return why ``split_seed`` decides nothing, and what would work; None if it does."""
+    if dataset.chronological:
+        return "Rows are in order of time, so the last ones validate in every split. Vary only the seed."
+    if not dataset.validation_rows and dataset.training_rows == (rows := dataset.remaining_rows):
+        return (
+            f"All {rows:,} rows train and none validates. Set dataset.validation_size, or a "
+            f"dataset.train_size below {rows:,}, or vary only the seed."
+        )
+    return None
+
+
+def imbalanced_rows(dataset: Dataset) -> list[int]:
+    """Return the training rows of each class, falling geometrically from the first on."""
+    last = max(len(dataset.classes) - 1, 1)
+    shares = [dataset.imbalance ** (-c / last) for c in range(len(dataset.classes))]
+    left = SURE * dataset.remaining_rows
+    rows = left * sum(shares) / len(shares) if dataset.train_size is None else dataset.train_size
+    ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
+    return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def _against_class_fields(dataset: Dataset, run: RunSpec) -> Iterator[Objection]:
@@ -58,18 +88,67 @@ def _against_fold(dataset: Dataset, fold: Fold | None) -> Iterator[Objection]:
         yield Objection(field="validation_size", message=message)
 
 
-def _against_sizes(dataset: Dataset) -> Iterator[Objection]:
-    left, rows, unused = dataset.remaining_rows, dataset.rows[0], dataset.unused_rows
-    note = f" ({unused} stay unused between the parts)" if unused else ""
-    if left < 1:
+def _unused(dataset: Dataset) -> str:
+    """Return a note on rows that neither train nor validate; empty if every row does one or the other."""
+    return f" ({dataset.unused_rows} stay unused between the parts)" if dataset.unused_rows else ""
+
+
+def _against_validation(dataset: Dataset) -> Iterator[Objection]:
+    """Refuse validation rows that leave none to train on."""
+    if dataset.candidate_rows < 1:
+        rows, note = dataset.rows[0], _unused(dataset)
         message = f"{dataset.validation_size} rows for validation leave none of the {rows} to train on{note}."
         yield Objection(field="validation_size", message=message)
+
+
+def _against_classes(dataset: Dataset) -> Iterator[Objection]:
+    """Refuse classes that do not exist or occur twice, fields that contradict them, and too few rows of them."""
+    if dataset.train_classes is None:
+        return
+    names, selected = dataset.classes, labels_of(dataset.train_classes, dataset.classes)
+    for one in selected:
+        if not (one in names if isinstance(one, str) else one < len(names)):
+            listed = ", ".join(map(repr, names[:MAX_NAMES])) + (", …" if len(names) > MAX_NAMES else "")
+            message = f"Class {one!r} does not exist. Use names, {listed}, or labels, 0 to {len(names) - 1}."
+            yield Objection(field="train_classes", message=message, allowed=list(names))
+    for one, other in itertools.pairwise(one for one in selected if isinstance(one, int)):
+        if one == other:
+            message = f"Class {names[one]!r} is selected twice; name it once."
+            yield Objection(field="train_classes", message=message)
+    if dataset.imbalance > 1:
+        message = "imbalance is defined over all classes; leave it or train_classes out."
+        yield Objection(field="imbalance", message=message)
+    if dataset.label_noise and len(selected) == 1:
+        message = "With one class in train_classes, no label can become another one; leave label_noise out."
+        yield Objection(field="label_noise", message=message)
+    yield from _against_too_few(dataset, dataset.selected_labels or ())
+
+
+def _against_too_few(dataset: Dataset, labels: Sequence[int]) -> Iterator[Objection]:
+    """Refuse a selection of classes of which some split leaves no rows, or fewer than ``train_size``."""
+    left, subject = rows_left(dataset, labels), "class" if len(labels) == 1 else f"{len(labels)} classes"
+    if left is None:
+        message = "How many rows each class of these data has is unknown; leave train_classes out."
+        yield Objection(field="train_classes", message=message)
+    elif left < 1:
+        message = f"{dataset.validation_rows} rows for validation may leave none of the selected {subject} to train on."
+        yield Objection(field="train_classes", message=message)
+    elif dataset.train_size is not None and dataset.train_size > left:
+        message = (
+            f"{dataset.train_size} rows to train on are more than the selected {subject} surely have; at most {left} "
+            "are left in every split."
+        )
+        yield Objection(field="train_size", message=message)
+
+
+def _against_sizes(dataset: Dataset) -> Iterator[Objection]:
+    left, rows = dataset.remaining_rows, dataset.rows[0]
     if dataset.train_size is None:
         return
     if dataset.train_size > left:
         message = (
             f"{dataset.train_size} rows to train on and {dataset.validation_rows} to validate are more than the {rows} "
-            f"there are; at most {left} are left to train on{note}."
+            f"there are; at most {left} are left to train on{_unused(dataset)}."
         )
         yield Objection(field="train_size", message=message)
     if dataset.imbalance > 1 and (class_rows := dataset.class_rows) is not None:

@@ -17,6 +17,12 @@ def by_id(connection: sa.Connection, dataset_id: str) -> Row | None:
     return connection.execute(sa.select(*_COLUMNS).where(dataset.c.id == dataset_id)).first()
 
 
+def rows_of_classes(connection: sa.Connection, dataset_id: str) -> tuple[int, ...]:
+    """Return the rows of each class in the training part of a dataset; empty if its target is a number."""
+    preview = connection.execute(sa.select(dataset.c.preview).where(dataset.c.id == dataset_id)).scalar_one()
+    return tuple(count["rows_train"] for count in preview["class_counts"] or ())
+
+
 def newest(connection: sa.Connection, limit: int, *, owner: str | None) -> Sequence[Row]:
     """Return the newest datasets (of ``owner``) without their previews."""
     statement = sa.select(*_COLUMNS).order_by(dataset.c.created_at.desc(), dataset.c.id.desc())

@@ -98,6 +98,9 @@ def _resolve_spec(connection: sa.Connection, spec: RunSpec, caller: Caller) -> R
             shape = (len(dataset.preparation.features(schema)),)
             embedded = dataset.preparation.embedded(schema)
             content = content.model_copy(update={"shape": shape, "embedded": embedded})
+        if dataset.train_classes is not None:
+            counts = datasets.rows_of_classes(connection, dataset.id)
+            content = content.model_copy(update={"rows_of_classes": counts})
         return dataset.resolved(content)
 
     for place, dataset in spec.references().datasets.items():

@@ -17,7 +17,7 @@ from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
 from service.web.rendering import duration, number, p_value
-from service.web.summaries import column_values
+from service.web.summaries import column_values, spec_parts
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
 VALUES = (
@@ -145,3 +145,16 @@ def test_redirects_stay_on_this_server(path: str, is_local: bool) -> None:
 )
 def test_values_of_a_column_are_summarized_by_its_type(statistics: Any, text: str) -> None:
     assert column_values({"statistics": statistics}) == text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "text"),
+    [
+        ({"kind": "digits", "train_size": None}, "digits"),
+        ({"kind": "digits", "train_size": 1500}, "digits 1,500 rows"),
+        ({"kind": "digits", "train_size": None, "train_classes": [3]}, "digits of 1 class"),
+        ({"kind": "digits", "train_size": 200, "train_classes": [0, 3]}, "digits 200 rows of 2 classes"),
+    ],
+)
+def test_dataset_of_a_run_is_summarized_by_its_rows_and_classes(dataset: Any, text: str) -> None:
+    assert spec_parts({"dataset": dataset, "model": {"kind": "linear"}}) == [text, "linear"]

@@ -39,6 +39,7 @@ def test_dataset_has_its_declared_rows_shape_and_classes(kind: str) -> None:
     assert (len(data.train_x), len(data.test_x)) == (len(data.train_y), len(data.test_y)) == part.rows
     assert data.train_x.shape[1:] == data.test_x.shape[1:] == part.shape
     assert set(data.train_y) == set(data.test_y) == set(range(len(part.classes)))
+    assert part(kind=kind).rows_of_classes == tuple(np.bincount(data.train_y).tolist())
     if len(part.shape) > 1:
         assert data.train_x.dtype == np.uint8
         assert data.train_x.max() == part.white

@@ -24,6 +24,7 @@ class CIFAR10(CIFAR, BuiltIn):
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
     )  # fmt: skip
     rows: ClassVar[tuple[int, int]] = (50_000, 10_000)
+    rows_of_classes: ClassVar[tuple[int, ...]] = (5_000,) * 10
     white: ClassVar[float] = 255.0
     files: ClassVar[Mapping[str, str]] = {
         "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",

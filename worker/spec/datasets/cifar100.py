@@ -68,6 +68,11 @@ class CIFAR100(CIFAR):
         return 50_000, 10_000
 
     @property
+    def rows_of_classes(self) -> tuple[int, ...]:
+        """Rows of each class or superclass in the training part."""
+        return (self.rows[0] // len(self.classes),) * len(self.classes)
+
+    @property
     def white(self) -> float:
         """The raw value of white."""
         return 255.0

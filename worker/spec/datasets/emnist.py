@@ -70,6 +70,13 @@ class EMNIST(Fetched):
         return ROWS[self.split]
 
     @property
+    def rows_of_classes(self) -> tuple[int, ...] | None:
+        """Rows of each class in the training part; None for the selections whose classes differ in size."""
+        if self.split in ("byclass", "bymerge"):
+            return None
+        return (self.rows[0] // len(self.classes),) * len(self.classes)
+
+    @property
     def white(self) -> float:
         """The raw value of white."""
         return 255.0

@@ -26,6 +26,7 @@ class FashionMNIST(IDXDataset):
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )  # fmt: skip
     rows: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    rows_of_classes: ClassVar[tuple[int, ...]] = (6_000,) * 10
     white: ClassVar[float] = 255.0
     files: ClassVar[Mapping[str, str]] = {
         "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",

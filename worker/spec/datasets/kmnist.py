@@ -21,6 +21,7 @@ class KMNIST(IDXDataset):
     shape: ClassVar[tuple[int, ...]] = (28, 28)
     classes: ClassVar[tuple[str, ...]] = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     rows: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    rows_of_classes: ClassVar[tuple[int, ...]] = (6_000,) * 10
     white: ClassVar[float] = 255.0
     files: ClassVar[Mapping[str, str]] = {
         "train-images-idx3-ubyte.gz": "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",

@@ -20,6 +20,9 @@ class MNIST(IDXDataset):
     shape: ClassVar[tuple[int, ...]] = (28, 28)
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     rows: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    rows_of_classes: ClassVar[tuple[int, ...]] = (
+        5_923, 6_742, 5_958, 6_131, 5_842, 5_421, 5_918, 6_265, 5_851, 5_949,
+    )  # fmt: skip
     white: ClassVar[float] = 255.0
     files: ClassVar[Mapping[str, str]] = {
         "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",

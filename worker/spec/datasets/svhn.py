@@ -31,6 +31,9 @@ class SVHN(Fetched, BuiltIn):
     shape: ClassVar[tuple[int, ...]] = (3, 32, 32)
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     rows: ClassVar[tuple[int, int]] = (73_257, 26_032)
+    rows_of_classes: ClassVar[tuple[int, ...]] = (
+        4_948, 13_861, 10_585, 8_497, 7_458, 6_882, 5_727, 5_595, 5_045, 4_659,
+    )  # fmt: skip
     white: ClassVar[float] = 255.0
     files: ClassVar[Mapping[str, str]] = {
         "train_32x32.mat": "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",

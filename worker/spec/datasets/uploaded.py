@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from worker.spec.class_subsets import labels_of
 from worker.spec.families.dataset import Arrays, Dataset, Task
 from worker.spec.part import Spec
 from worker.spec.tables import files
@@ -72,6 +73,12 @@ class Content(Spec):
         ge=1,
         exclude_if=lambda rows: rows == 1,
         description="Rows from the last known target to a row's own.",
+    )
+    rows_of_classes: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(),
+        max_length=MAX_CLASSES,
+        exclude_if=lambda rows: not rows,
+        description="Rows of each class in the training part; only beside `train_classes`.",
     )
     embedded: tuple[EmbeddedColumn, ...] = Field(
         default=(),
@@ -137,6 +144,11 @@ class Uploaded(TableDataset):
         return self.known.task
 
     @property
+    def rows_of_classes(self) -> tuple[int, ...] | None:
+        """Rows of each class in the training part; None if the server has not counted them."""
+        return self.known.rows_of_classes or None
+
+    @property
     def tokens(self) -> int | None:
         """None, which is unknown, if the numbers of a table keep their scale; otherwise 0."""
         unscaled = self.preparation.number.scale == "none" if self.is_table else not self.standardize
@@ -182,7 +194,8 @@ class Uploaded(TableDataset):
         default = content.rows_validation or content.rows_train // 5
         requested = "validation_size" in self.model_fields_set or self.fold is not None
         rows = {} if requested else {"validation_size": default}
-        return self.model_copy(update={"content": content, **rows})
+        classes = None if self.train_classes is None else labels_of(self.train_classes, content.classes)
+        return self.model_copy(update={"content": content, "train_classes": classes, **rows})
 
     def scaling(self, x: np.ndarray[Any, Any]) -> tuple[float | np.ndarray[Any, Any], float | np.ndarray[Any, Any]]:
         """Return each column's scale and shift if a table is standardized; constant columns become 0."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from worker.spec.class_subsets import ClassLabel, counted, known_labels, labels_of, rows_left
 from worker.spec.folds import Fold
 from worker.spec.part import Objection, Part, PerRun, Spec
 from worker.spec.references import References
-from worker.spec.split_objections import SURE, split_objections
+from worker.spec.split_objections import fixed_split, imbalanced_rows, split_objections
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
     Scale = float | Values
     """A number for all inputs, or one for each, (D,)."""
-
 
 Task = Literal["classification", "regression"]
 
@@ -72,6 +72,14 @@ class Dataset(Part):
     train_size: int | None = Field(
         default=None, ge=1, description="Number of training rows; null uses all remaining rows."
     )
+    train_classes: tuple[ClassLabel, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        exclude_if=lambda classes: classes is None,  # so that hashes are the same as before it existed
+        description="Train only on rows of these classes, given by name or label (from 0 on); null trains on all. "
+        "Validation rows, test rows and outputs stay those of all classes.",
+    )
     validation_size: int = Field(default=0, ge=0, description="Rows held out of the training part for validation.")
     fold: Fold | None = Field(
         default=None,
@@ -111,10 +119,12 @@ class Dataset(Part):
         return None
 
     @model_validator(mode="after")
-    def _held_out_once(self) -> Self:
-        """A fold is the validation split: beside it the default of ``validation_size`` is 0."""
+    def _completed(self) -> Self:
+        """Beside a fold, the default of ``validation_size`` is 0. Classes become labels; those of uploads later."""
         if self.fold is not None and "validation_size" not in self.model_fields_set:
             self.__dict__["validation_size"] = 0  # the model is frozen
+        if self.train_classes is not None and self.upload_id is None:
+            self.__dict__["train_classes"] = labels_of(self.train_classes, self.classes)  # the model is frozen
         return self
 
     def seeded(self, seed: int) -> Self:
@@ -137,14 +147,7 @@ class Dataset(Part):
     @property
     def fixed_split(self) -> str | None:
         """Why ``split_seed`` decides nothing, and what would work; None if it does."""
-        if self.chronological:
-            return "Rows are in order of time, so the last ones validate in every split. Vary only the seed."
-        if not self.validation_rows and self.training_rows == self.rows[0]:
-            return (
-                f"All {self.rows[0]:,} rows train and none validates. Set dataset.validation_size, or a "
-                f"dataset.train_size below {self.rows[0]:,}, or vary only the seed."
-            )
-        return None
+        return fixed_split(self)
 
     @property
     def embedded(self) -> tuple[EmbeddedColumn, ...]:
@@ -207,6 +210,11 @@ class Dataset(Part):
         return 0
 
     @property
+    def splits_at_random(self) -> bool:
+        """Whether each row is as likely as any other of its class to validate."""
+        return not self.chronological
+
+    @property
     def stratified(self) -> bool:
         """Whether validation takes the same share of each class."""
         return False
@@ -214,14 +222,7 @@ class Dataset(Part):
     @property
     def class_rows(self) -> list[int] | None:
         """Training rows of each class, falling geometrically from the first on; None without imbalance."""
-        if self.imbalance == 1.0:
-            return None
-        last = max(len(self.classes) - 1, 1)
-        shares = [self.imbalance ** (-c / last) for c in range(len(self.classes))]
-        left = SURE * self.remaining_rows
-        rows = left * sum(shares) / len(shares) if self.train_size is None else self.train_size
-        ends = [round(rows * sum(shares[: c + 1]) / sum(shares)) for c in range(len(shares))]
-        return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+        return None if self.imbalance == 1.0 else imbalanced_rows(self)
 
     @property
     def training_rows(self) -> int:
@@ -232,8 +233,24 @@ class Dataset(Part):
 
     @property
     def remaining_rows(self) -> int:
-        """Rows that are left to train on."""
+        """Rows that are left to train on; of selected classes, those that every split leaves."""
+        labels = self.selected_labels
+        return self.candidate_rows if labels is None else rows_left(self, labels) or 0
+
+    @property
+    def candidate_rows(self) -> int:
+        """Rows of all classes that neither validate nor are unused."""
         return self.rows[0] - self.validation_rows - self.unused_rows
+
+    @property
+    def selected_labels(self) -> tuple[int, ...] | None:
+        """The labels of the classes that train, those of unknown classes left out; None if all do."""
+        return None if self.train_classes is None else known_labels(self.train_classes, self.classes)
+
+    @property
+    def rows_of_classes(self) -> tuple[int, ...] | None:
+        """Rows of each class in the training part, validation included; None if they are unknown."""
+        return counted(self)
 
     def objections(self, run: RunSpec) -> Sequence[Objection]:
         """Refuse splits that need too many rows, and settings for classes in a regression."""

@@ -59,6 +59,11 @@ class TableDataset(Dataset):
         return 0
 
     @property
+    def splits_at_random(self) -> bool:
+        """Whether each row is as likely as any other of its class to validate."""
+        return super().splits_at_random and not self.largest_group and not self.given_validation_rows
+
+    @property
     def preparation(self) -> Columns:
         """How columns become features."""
         if self.columns is not None:
