@@ -70,6 +70,12 @@ def test_losses_of_nearest_neighbors_are_those_of_the_engine(served: Serving, ne
     assert one.bias < forty.bias
 
 
+def test_neighbors_in_a_typed_table_are_those_of_its_features(served: Serving) -> None:
+    table = {"kind": "penguins", "train_size": 80, "validation_size": 0}
+    trained = study(served, {"dataset": table, "model": {"kind": "knn"}}, {"k = 1": 1, "k = 7": 7})
+    check_losses(served, trained, trained.bias_variance())
+
+
 def test_losses_of_a_network_are_those_of_the_engine(served: Serving) -> None:
     base = {"dataset": DIGITS, "model": {"kind": "mlp", "hidden": [16]}, "optimizer": {"kind": "momentum", "lr": 0.05}}
     trained = study(served, {**base, "batch_size": 20}, {"short": 2, "long": 20})
