@@ -34,7 +34,7 @@ REPRODUCTION = Reproduction(
         "prices. Inverted and classic dropout train with the same learning rate, which is effectively smaller in "
         "the classic form. Bias and variance of nearest neighbors are those of the Brier score. Their probabilities "
         "contain one vote more, divided evenly, which is most of the squared bias of one neighbor; so its order begins "
-        "at five. Not tested are specialists on subsets of the classes."
+        "at five. A specialist is trained on rows of its own classes alone."
     ),
     studies={scale: {name: body for part in PARTS for name, body in part.studies(scale).items()} for scale in SCALES},
     claims={name: claim for part in PARTS for name, claim in part.CLAIMS.items()},

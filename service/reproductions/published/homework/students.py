@@ -10,6 +10,8 @@ from service.reproductions.rules import Direction
 
 STUDY = "distillation"
 DATA = {"kind": "mnist1d", "validation_size": 0}
+SPECIALTIES = ((0, 1, 2), (3, 4, 5), (6, 7, 8, 9))
+"""The classes that each specialist is trained on."""
 Spec = dict[str, Any]
 
 
@@ -36,6 +38,10 @@ def studies(scale: Scale) -> dict[str, Any]:
         ([256, 256], 60, 80, 1000, 16) if scale == "full" else ([128, 128], 20, 40, 500, 8)
     )
     teachers = [_teacher(seed, hidden, teacher_epochs) for seed in (1000, 1001, 1002)]
+    specialists = [
+        {**_teacher(1004 + i, hidden, teacher_epochs), "dataset": {**DATA, "train_classes": list(classes)}}
+        for i, classes in enumerate(SPECIALTIES)
+    ]
     assistant = {
         **_teacher(1003, [64], teacher_epochs),
         "regularizers": [_distilled(teachers[:1])],
@@ -50,6 +56,8 @@ def studies(scale: Scale) -> dict[str, Any]:
         "decoupled": _distilled(teachers[:1], beta=16.0, method="decoupled"),
         "masked": _distilled(teachers[:1], masked=True),
         "transfer set": _distilled(teachers[:1], transfer={"dataset": DATA}),
+        "specialists": _distilled(specialists),
+        "generalist and specialists": _distilled([teachers[0], *specialists]),
     }
     return {
         STUDY: {
@@ -134,5 +142,17 @@ CLAIMS = {
         "soft targets",
         "A student that is taught on more rows, without their labels, beats one that is taught on its own rows.",
         "distillation, unlabelled transfer set",
+    ),
+    "specialists_help": _lower(
+        "specialists",
+        "labels",
+        "A student of three specialists, each trained on some of the classes only, beats one with labels alone.",
+        "distillation, specialists",
+    ),
+    "specialists_help_a_generalist": _lower(
+        "generalist and specialists",
+        "soft targets",
+        "A student of a teacher of all classes and of three specialists beats a student of that teacher alone.",
+        "distillation, specialists",
     ),
 }
