@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,7 @@ def templates() -> Environment:
         "duration": duration,
         "minute": minute,
         "json": as_json,
+        "breakable": breakable,
         "styles": Markup,
     }
     environment.globals |= {"asset": address, "held_out_loss": held_out_loss, "generalization_gap": generalization_gap}
@@ -106,6 +108,11 @@ def _split(count: int, size: int, unit: str, smaller: str) -> str:
 def minute(seconds: float | None) -> str:
     """Format a time to the minute, in UTC; scripts show it relative to now."""
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def breakable(name: str) -> Markup:
+    """Format a dotted name so that a line may break after its dots and underscores only."""
+    return Markup("<wbr>").join(re.findall(r"[^._]+[._]?|[._]", name))
 
 
 def as_json(value: Any) -> str:

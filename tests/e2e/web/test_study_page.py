@@ -41,8 +41,10 @@ def check_layout(page: Page, width: int) -> None:
     """Check that a study's page has its verdicts in sight, its words whole and no scrollbar in a legend."""
     page.set_viewport_size({"width": width, "height": 900})
     expect(page.locator("#verdicts .state").first).to_be_visible()
+    expect(page.locator("#diagnoses .state").first).to_be_visible()
+    for name in ("#verdicts", "#diagnoses"):
+        assert page.locator(name).evaluate("(one) => one.scrollWidth <= one.clientWidth"), (name, width)
     table = page.locator("#verdicts")
-    assert table.evaluate("(one) => one.scrollWidth <= one.clientWidth"), width
     right = table.evaluate("(one) => one.getBoundingClientRect().right")
     for verdict in page.locator("#verdicts .state").all():
         box = verdict.bounding_box()

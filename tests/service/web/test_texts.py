@@ -16,7 +16,7 @@ from service.web import code
 from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
-from service.web.rendering import duration, number, p_value
+from service.web.rendering import breakable, duration, number, p_value
 from service.web.summaries import column_values, spec_parts
 
 NASTY = 'it\'s "<b>" $(reboot) `reboot` \\ \n\'\'\'""" </script>'
@@ -81,6 +81,11 @@ def test_parts_of_a_duration_are_below_their_limits_and_add_up(seconds: float) -
 
 def test_p_values_are_rounded_as_in_browsers() -> None:
     assert [p_value(value) for value in (0.0625, 0.03125, 1.0, None)] == ["0.063", "0.031", "1.000", "–"]
+
+
+def test_names_may_break_after_dots_and_underscores_and_are_escaped() -> None:
+    assert breakable("test.balanced_accuracy") == "test.<wbr>balanced_<wbr>accuracy"
+    assert breakable("<b>._x") == "&lt;b&gt;.<wbr>_<wbr>x"
 
 
 @given(st.lists(st.floats(-1e9, 1e9) | st.none(), min_size=1, max_size=40))

@@ -23,12 +23,13 @@ export function svg(tag, attributes = {}, ...children) {
 
 /** Characters after which a name may break, such as "dropout [optimizer.lr=0.1, model.hidden.0=64]". */
 const SEPARATORS = /(?<=[\s.,:;=_/·\])}|+])/u;
-/** A longer word may break within; narrow tables have room for about as much. */
-const LONGEST_WORD = /.{1,14}/gsu;
+/** A longer word may break within, after each piece. */
+const LONGEST_WORD = 14;
+const PIECES = /.{1,10}/gsu;
 
 /** ``text`` with places where a line may break, so that words stay whole; for elements without overflow-wrap. */
 export function breakable(text) {
-  const pieces = text.split(SEPARATORS).flatMap((word) => word.match(LONGEST_WORD) ?? []);
+  const pieces = text.split(SEPARATORS).flatMap((word) => (word.length > LONGEST_WORD ? word.match(PIECES) : [word]));
   return pieces.flatMap((piece, i) => (i ? [html("wbr"), piece] : [piece]));
 }
 
