@@ -118,7 +118,7 @@ REPRODUCTION = Reproduction(
     studies={
         "quick": {
             "students": _study(25, 8),
-            UNSEEN: _unseen({"kind": "digits", "validation_size": 0}, None, [256, 256], [128, 128], _recipe(40, 32)),
+            UNSEEN: _unseen({"kind": "digits", "validation_size": 0}, None, [256, 256], [64, 64], _recipe(30, 64)),
         },
         "full": {
             "students": _mnist(20_000, 30, 8),
