@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Unpack
 
 from pydantic import Field
 
 from fitwell.notebook import card
-from fitwell.reading_options import FORMATS, OptionChanges, UploadOptions, body, query
+from fitwell.reading_options import OptionChanges, UploadOptions, body, query
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.sync_async import LiveView, Resource, TransportT, call, iterator
 from fitwell.table_columns import Column, ColumnTable
+from fitwell.upload_content import Data, upload_of
 
-CHUNK_BYTES = 2**18
 UPLOAD_TIMEOUT_SECONDS = 600.0
 
 
@@ -91,25 +88,30 @@ class Datasets(Resource[TransportT]):
 
     @call
     def upload(
-        self, path: str | os.PathLike[str], *, name: str | None = None, **options: Unpack[UploadOptions]
+        self, data: Data, *, name: str | None = None, **options: Unpack[UploadOptions]
     ) -> Flow[Dataset[TransportT]]:
-        """Upload a file: a table (CSV, Parquet, Arrow, Excel, ARFF), arrays (.npz, .npy), or a zip of image folders.
+        """Upload a table (CSV, Parquet, Arrow, Excel, ARFF), arrays (.npz, .npy), or a zip of image folders.
 
-        Identical data are stored once. ``describe()`` of the result says how each column was read, and ``update()``
-        changes that.
+        ``data`` is a path or a file open in binary mode; a data frame of pandas, without its index, or of polars; a
+        mapping of arrays such as ``{"x_train": …, "y_train": …, "x_test": …, "y_test": …}``; or a tuple ``(x, y)`` of
+        arrays. Identical data are stored once. ``describe()`` of the result says how each column was read, and
+        ``update()`` changes that.
 
         Raises:
-            InvalidData: The file contains no usable data; ``errors`` lists the reasons.
+            InvalidData: The data are not usable; ``errors`` lists the reasons.
+            NotInstalled: A data frame of pandas, without pyarrow.
+            TypeError: ``data`` is of another type.
         """
-        file = Path(path)
-        params: dict[str, Any] = {"name": file.stem if name is None else name}
-        params |= {"format": FORMATS[file.suffix.lower()]} if file.suffix.lower() in FORMATS else {}
+        upload = upload_of(data)
+        named = upload.name if name is None else name
+        params: dict[str, Any] = {"name": named} if named else {}
+        params |= {"format": upload.format} if upload.format is not None else {}
         params |= query(options)
         request = Request(
             "POST",
             "/v1/datasets",
             params,
-            content=lambda: _chunks(file),
+            content=upload.content,
             headers={"content-type": "application/octet-stream"},
             timeout=UPLOAD_TIMEOUT_SECONDS,
         )
@@ -131,10 +133,3 @@ class Datasets(Resource[TransportT]):
 
     def _from_data(self, data: Any) -> Dataset[TransportT]:
         return Dataset.of(self._transport, data)
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    """Yield the file in chunks."""
-    with file.open("rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            yield chunk
