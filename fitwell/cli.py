@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as version_of
+from typing import Annotated
 
 import typer
 
@@ -20,9 +22,9 @@ from fitwell.commands import (
     tokens,
     webhooks,
 )
-from fitwell.commands.runs import browse, control, submit
+from fitwell.commands.runs import browse, control, organize, queue, submit
 from fitwell.commands.server import backup, doctor, serve
-from fitwell.commands.specs import catalog, init, schema, validate
+from fitwell.commands.specs import catalog, init, presets, schema, validate
 from fitwell.errors import BadAddress, FitwellError, Misunderstood, NotInstalled, Refused, Unreachable
 from fitwell.exit_codes import HELP, Exit
 from fitwell.local import LocalError
@@ -37,22 +39,40 @@ app = typer.Typer(
 PANELS = {
     "Getting started": (demo.demo, init.init, serve.serve, doctor.doctor),
     "Runs": (
-        submit.submit, browse.ls, browse.show, browse.watch, browse.history, browse.diagnose, browse.logs,
-        control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
+        submit.submit, organize.clone, browse.ls, queue.queue, browse.show, organize.open, browse.watch, browse.history,
+        browse.diagnose, browse.logs, organize.label, organize.rename, control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
     ),
     "Studies": (
         studies.study, studies.studies, studies.seeds, comparisons.compare, comparisons.rank, comparisons.choose,
         comparisons.learning_curve, bias_variance.bias_variance, reproductions.reproduce,
     ),
-    "Specs and data": (validate.validate, catalog.catalog, schema.schema),
+    "Specs and data": (validate.validate, catalog.catalog, presets.presets, schema.schema),
     "Models and exports": (
-        models.predict, models.evaluate, models.importance, models.calibration, models.download, export.export,
+        models.predict, models.evaluate, models.importance, models.confusion, models.calibration, models.download, export.export,
         export.report,
     ),
     "Server": (serve.api, serve.worker, backup.backup),
     "Integrations": (mcp.mcp, completion.completion),
 }  # fmt: skip
 """Commands by panel of the help, in order."""
+
+
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - a callback of typer
+    """Print the version of the package, and exit."""
+    if requested:
+        typer.echo(f"fitwell {version_of('fitwell')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001 - its callback has ended the program
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

@@ -9,6 +9,7 @@ import typer
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, StudyID
+from fitwell.commands.references import find_study
 from fitwell.comparison import Comparison
 from fitwell.terminal.across_tables import across_notes, across_pairs_table, aggregates_table, datasets_table
 from fitwell.terminal.console import wide_console
@@ -80,7 +81,7 @@ def compare(
 ) -> None:
     """Compare the arms of a study, paired by seed; a verdict may be undecided."""
     with Client(url) as client:
-        study = client.studies.get(study_id)
+        study = find_study(client, study_id)
         comparison = study.compare(
             metric=metric,
             at=at,
@@ -136,7 +137,7 @@ def rank(
 ) -> None:
     """Compare the arms of a study over all its datasets: aggregates, mean ranks and two verdicts."""
     with Client(url) as client:
-        across = client.studies.get(study_id).across_datasets(
+        across = find_study(client, study_id).across_datasets(
             metric=metric,
             at=at,
             epoch_by=epoch_by,
@@ -175,7 +176,7 @@ def learning_curve(
 ) -> None:
     """Say whether more data would help: a law fitted to a study over dataset.train_size."""
     with Client(url) as client:
-        study = client.studies.get(study_id)
+        study = find_study(client, study_id)
         curves = study.learning_curve(
             metric=metric, at=at, epoch_by=epoch_by, min_effect=min_effect, target=target, min_size=min_size
         )
@@ -205,7 +206,7 @@ def choose(
 ) -> None:
     """Choose an arm by its mean over folds or seeds. With --json, chosen_spec is a spec for `fitwell submit -`."""
     with Client(url) as client:
-        choice = client.studies.get(study_id).choice(rule, metric=metric, at=at, epoch_by=epoch_by, simpler=simpler)
+        choice = find_study(client, study_id).choice(rule, metric=metric, at=at, epoch_by=epoch_by, simpler=simpler)
     if as_json:
         typer.echo(choice.model_dump_json())
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunOrStudyID, is_study_id
+from fitwell.commands.options import JSON, URL, RunOrStudyID
+from fitwell.commands.references import find
 from fitwell.exporters import tensorboard
 from fitwell.exporters.mlflow import Tracking
 from fitwell.local import LocalError
 from fitwell.run import Run
 from fitwell.spec_files import SpecFileError
+from fitwell.study import Study
 
 
 class ExportFormat(StrEnum):
@@ -54,11 +56,11 @@ def export(
     """Export the histories of runs to files, TensorBoard or MLflow; prints each destination."""
     tracking = _tracking(to) if form is ExportFormat.MLFLOW else None
     with Client(url) as client:
-        for run in _runs(client, ids):
+        resources = [find(client, identifier) for identifier in ids]
+        several = len(resources) > 1 or isinstance(resources[0], Study)
+        for run in _runs(resources):
             try:
-                destination = _export_run(
-                    run, form, to, experiment, tracking, several=len(ids) > 1 or is_study_id(ids[0])
-                )
+                destination = _export_run(run, form, to, experiment, tracking, several=several)
             except OSError as error:
                 raise LocalError(f"Cannot write to {to or Path.cwd()} ({error.strerror}).") from error
             typer.echo(json.dumps({"run_id": run.id, "exported": destination}) if as_json else destination)
@@ -72,10 +74,7 @@ def report(
     """Write a report of a run or a study as a self-contained HTML file."""
     with Client(url) as client:
         try:
-            if is_study_id(identifier):
-                path = client.studies.get(identifier).report(to)
-            else:
-                path = client.runs.get(identifier).report(to)
+            path = find(client, identifier).report(to)
         except OSError as error:
             raise LocalError(f"Cannot write to {to or Path.cwd()} ({error.strerror}).") from error
     typer.echo(path)
@@ -95,12 +94,12 @@ def _export_run(
     return str(run.export(form, target))
 
 
-def _runs(client: Client, ids: list[str]) -> Iterator[Run]:
-    for identifier in ids:
-        if is_study_id(identifier):
-            yield from client.studies.get(identifier).runs()
+def _runs(resources: Sequence[Run | Study]) -> Iterator[Run]:
+    for resource in resources:
+        if isinstance(resource, Run):
+            yield resource
         else:
-            yield client.runs.get(identifier)
+            yield from resource.runs()
 
 
 def _tracking(to: str | None) -> Tracking:

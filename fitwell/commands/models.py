@@ -11,10 +11,13 @@ import typer
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunID, RunOrStudyID, is_study_id
+from fitwell.commands.options import JSON, URL, RunID, RunOrStudyID
+from fitwell.commands.references import find, find_run
 from fitwell.local import LocalError
+from fitwell.run import Run
 from fitwell.sync_async import View
 from fitwell.terminal.calibration import calibration_summary, calibration_table
+from fitwell.terminal.confusion import confusion_table
 from fitwell.terminal.console import wide_console
 from fitwell.terminal.evaluations import arm_importance_table, evaluation_table, importance_note, importance_table
 
@@ -51,12 +54,22 @@ def calibration(
 ) -> None:
     """Show how far a model's probabilities can be trusted: its accuracy for each confidence."""
     with Client(url) as client:
-        result = client.runs.get(run_id).calibration(split, at=at, bins=bins)
+        result = find_run(client, run_id).calibration(split, at=at, bins=bins)
     if as_json:
         typer.echo(result.model_dump_json())
         return
     wide_console().print(calibration_table(result))
     typer.echo(calibration_summary(result))
+
+
+def confusion(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
+    """Show the confusion matrix on the test rows: true classes in rows, predicted ones in columns."""
+    with Client(url) as client:
+        result = find_run(client, run_id).confusion()
+    if as_json:
+        typer.echo(result.model_dump_json())
+        return
+    wide_console().print(confusion_table(result))
 
 
 def predict(
@@ -75,7 +88,7 @@ def predict(
     with Client(url) as client:
         reading = _reading(delimiter, decimal)
         try:
-            typer.echo(client.runs.get(run_id).predict_file(file, out, at=at, **reading))
+            typer.echo(find_run(client, run_id).predict_file(file, out, at=at, **reading))
         except OSError as error:
             raise LocalError(f"Cannot write to {out or Path.cwd()} ({error.strerror}).") from error
 
@@ -94,7 +107,7 @@ def evaluate(
     """Show a model's metrics on another dataset or file, beside those of guessing."""
     with Client(url) as client:
         reading = _reading(delimiter, decimal)
-        result = client.runs.get(run_id).evaluate(data, split=part, target=target, at=at, **reading)
+        result = find_run(client, run_id).evaluate(data, split=part, target=target, at=at, **reading)
     if as_json:
         typer.echo(result.model_dump_json())
         return
@@ -121,12 +134,12 @@ def importance(
 ) -> None:
     """Show how much worse models get if the values of a column are permuted: of a run, or over a study's runs."""
     with Client(url) as client:
-        if not is_study_id(identifier):
-            result = client.runs.get(identifier).importance(split, metric=metric, repeats=repeats, at=at or "best")
+        resource = find(client, identifier)
+        if isinstance(resource, Run):
+            result = resource.importance(split, metric=metric, repeats=repeats, at=at or "best")
             _print(result, as_json, [importance_table(result)])
             return
-        study = client.studies.get(identifier)
-        over_runs = study.importance(split=split, metric=metric, repeats=repeats, at=at, arm=arms or [], runs=runs)
+        over_runs = resource.importance(split=split, metric=metric, repeats=repeats, at=at, arm=arms or [], runs=runs)
     _print(over_runs, as_json, [arm_importance_table(over_runs, arm) for arm in over_runs.arms])
     if not as_json:
         typer.echo(importance_note(over_runs))
@@ -162,7 +175,7 @@ def download(
 ) -> None:
     """Download a run's model or chart and print the local path."""
     with Client(url) as client:
-        run = client.runs.get(run_id)
+        run = find_run(client, run_id)
         try:
             typer.echo(run.download(name, to, **({} if at is None else {"at": at})))
         except OSError as error:

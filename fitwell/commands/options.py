@@ -16,9 +16,9 @@ Set = Annotated[
 ]
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label (repeatable).")]
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="YAML, TOML or JSON file; - for standard input.")]
-RunID = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
-RunOrStudyID = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="Id of a run or a study.")]
-StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="Id of a study.")]
+RunID = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, the beginning of it, a name, or @last.")]
+RunOrStudyID = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="Id of a run or a study, the beginning of it, a name, or @last.")]
+StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="Id of a study, the beginning of it, a name, or @last.")]
 
 
 def load_spec(path: str, assignments: list[str] | None) -> dict[str, Any]:
@@ -43,8 +43,3 @@ def parse_labels(options: list[str] | None) -> dict[str, str]:
         if not equals:
             raise SpecFileError(f"--label takes key=value; {key!r} has no '='.")
     return {key: value for key, _, value in pairs}
-
-
-def is_study_id(identifier: str) -> bool:
-    """Return whether the id belongs to a study."""
-    return identifier.startswith("study_")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, Set, SpecFile, StudyID, load_spec
+from fitwell.commands.references import find_study
 from fitwell.exit_codes import Exit
 from fitwell.studies import Preview
 from fitwell.study import Study
@@ -123,7 +124,7 @@ def seeds(
 ) -> None:
     """Train every arm with more seeds. After a comparison, this counts as an interim analysis and lowers alpha."""
     with Client(url) as client:
-        study = client.studies.get(study_id).add_seeds(more)
+        study = find_study(client, study_id).add_seeds(more)
     _print_warnings(study)
     typer.echo(study.model_dump_json() if as_json else f"{study.id}: {len(study.seeds)} seeds, analysis {study.looks}")
 

@@ -242,3 +242,41 @@ def test_run_is_cancelled_retried_paused_and_deleted(served: Serving, spec: str)
     run_command(served, "cancel", long)
     served.client.runs.get(long).wait(scaled(30), check=False)
     assert run_command(served, "rm", long).stdout == f"{long} is deleted\n"
+
+
+def test_runs_are_named_labeled_cloned_and_identified_without_an_id(served: Serving, run: fitwell.Run) -> None:
+    done = run_command(served, "rename", run.id, "first try")
+    assert done.stdout == f"{run.id} first try\n"
+    assert run_command(served, "label", "first try", "course=dl", "week=1").stdout == f"{run.id} course=dl week=1\n"
+    assert run_command(served, "label", run.id[:-1], "--remove", "week").stdout == f"{run.id} course=dl\n"
+    refused = run_command(served, "label", run.id, "--remove", "year")
+    assert (refused.returncode, "it has course" in refused.stderr) == (Exit.USAGE, True)
+    assert run.id in run_command(served, "ls", "-q", "--label", "course=dl").stdout.split()
+
+    cloned = run_command(served, "clone", "first try", "--set", "optimizer.lr=0.05", "--set", "epochs=2", "--wait", "--json")
+    copy = json.loads(cloned.stdout)
+    assert (copy["status"], copy["spec"]["optimizer"]["lr"], copy["spec"]["epochs"]) == ("succeeded", 0.05, 2)
+    assert copy["spec"]["dataset"] == run.spec["dataset"]
+    assert json.loads(run_command(served, "show", "@last", "--json").stdout)["id"] == copy["id"]
+    assert run_command(served, "open", "@last", "--no-browser").stdout.endswith(f"/runs/{copy['id']}\n")
+    assert run_command(served, "show", "second try").returncode == Exit.REFUSED
+    assert run_command(served, "rename", run.id, "[red]").returncode == Exit.OK
+
+
+def test_queue_presets_and_confusion_are_tables(served: Serving, run: fitwell.Run) -> None:
+    assert run_command(served, "queue").stdout == "No run is unfinished.\n"
+    waiting = served.client.runs.create(name="[later]", **{**SPEC, "epochs": 5000, "seed": 77})
+    listed = run_command(served, "queue").stdout
+    assert waiting.id in listed
+    assert "[later]" in listed
+    assert [one["id"] for one in json.loads(run_command(served, "queue", "--json").stdout)] == [waiting.id]
+    waiting.cancel()
+    assert "srivastava" in run_command(served, "presets").stdout
+    counts = json.loads(run_command(served, "confusion", run.id, "--json").stdout)["counts"]
+    table = run_command(served, "confusion", run.id).stdout
+    assert "precision" in table
+    assert all(str(counts[i][i]) in table for i in range(10))
+
+
+def test_version_is_printed(served: Serving) -> None:
+    assert re.fullmatch(r"fitwell \d+\.\d+\.\d+\n", run_command(served, "--version").stdout)

@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, Label, RunID, RunOrStudyID, is_study_id, parse_labels
+from fitwell.commands.options import JSON, URL, Label, RunID, RunOrStudyID, parse_labels
+from fitwell.commands.references import find, find_run
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 from fitwell.study import Study
@@ -49,6 +50,7 @@ def ls(
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of runs.")] = 20,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids, for other commands.")] = False,
     as_json: JSON = False,
 ) -> None:
     """List runs, newest first."""
@@ -60,6 +62,10 @@ def ls(
         )
     if as_json:
         typer.echo(json.dumps([run.model_dump(mode="json") for run in runs]))
+        return
+    if quiet:
+        for run in runs:
+            typer.echo(run.id)
         return
     table = Table()
     table.add_column("run", no_wrap=True)  # ids are copied from the table
@@ -77,7 +83,7 @@ def ls(
 def show(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
     """Show a run or a study."""
     with Client(url) as client:
-        resource = client.studies.get(identifier) if is_study_id(identifier) else client.runs.get(identifier)
+        resource = find(client, identifier)
     if as_json:
         typer.echo(resource.model_dump_json())
     elif isinstance(resource, Run):
@@ -89,9 +95,7 @@ def show(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> No
 def watch(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
     """Follow a run with live curves, or a study, to the end; exit with 1 on failure. With --json, print events."""
     with Client(url) as client:
-        resource: Run | Study = (
-            client.studies.get(identifier) if is_study_id(identifier) else client.runs.get(identifier)
-        )
+        resource = find(client, identifier)
         if as_json:
             for event in resource.stream():
                 typer.echo(event.model_dump_json())
@@ -120,7 +124,7 @@ def history(
     """Print the metrics of every epoch."""
     output_format = HistoryFormat.JSON if as_json else form
     with Client(url) as client:
-        path = client.runs.get(run_id).path + "/history"
+        path = find_run(client, run_id).path + "/history"
         response = client.transport.request("GET", path, params={"format": output_format})
     typer.echo(response.text, nl=output_format == HistoryFormat.JSON)
 
@@ -128,7 +132,7 @@ def history(
 def logs(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Print the log of a run. With --json, print one JSON object per line."""
     with Client(url) as client:
-        for line in client.runs.get(run_id).log():
+        for line in find_run(client, run_id).log():
             typer.echo(line.model_dump_json() if as_json else f"{line.at} {line.level:7} {line.text}")
 
 
@@ -142,14 +146,15 @@ def diagnose(
 ) -> None:
     """Diagnose a run, or each arm of a study over its seeds: whether it fits, underfits, overfits or has diverged."""
     with Client(url) as client:
-        if is_study_id(identifier):
+        resource = find(client, identifier)
+        if isinstance(resource, Study):
             if reference is not None:
                 raise typer.BadParameter("A study has no --reference; diagnose one of its runs.")
-            arms = client.studies.get(identifier).diagnosis()
+            arms = resource.diagnosis()
             if as_json:
                 typer.echo(arms.model_dump_json())
             else:
                 wide_console().print(diagnosis_table(arms))
             return
-        diagnosis = client.runs.get(identifier).diagnosis(reference)
+        diagnosis = resource.diagnosis(None if reference is None else find_run(client, reference).id)
     typer.echo(diagnosis.model_dump_json() if as_json else f"{diagnosis.verdict}. {diagnosis.explanation}")

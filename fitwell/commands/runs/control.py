@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from fitwell.client import Client
-from fitwell.commands.options import JSON, URL, RunID, RunOrStudyID, is_study_id
+from fitwell.commands.options import JSON, URL, RunID, RunOrStudyID
+from fitwell.commands.references import find, find_run
 from fitwell.exit_codes import Exit
 from fitwell.run import Run
 from fitwell.study import Study
@@ -17,28 +18,25 @@ from fitwell.study import Study
 def pause(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Pause a run; its state is saved."""
     with Client(url) as client:
-        _print_status(client.runs.get(run_id).pause(), as_json=as_json)
+        _print_status(find_run(client, run_id).pause(), as_json=as_json)
 
 
 def resume(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Resume a paused run; the result is bit-identical to an uninterrupted run."""
     with Client(url) as client:
-        _print_status(client.runs.get(run_id).resume(), as_json=as_json)
+        _print_status(find_run(client, run_id).resume(), as_json=as_json)
 
 
 def cancel(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
     """Cancel a run, or all runs of a study."""
     with Client(url) as client:
-        if is_study_id(identifier):
-            _print_status(client.studies.get(identifier).cancel(), as_json=as_json)
-        else:
-            _print_status(client.runs.get(identifier).cancel(), as_json=as_json)
+        _print_status(find(client, identifier).cancel(), as_json=as_json)
 
 
 def retry(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Retry a failed or cancelled run from its last checkpoint."""
     with Client(url) as client:
-        _print_status(client.runs.get(run_id).retry(), as_json=as_json)
+        _print_status(find_run(client, run_id).retry(), as_json=as_json)
 
 
 def extend(
@@ -50,14 +48,14 @@ def extend(
 ) -> None:
     """Continue a finished run for more epochs, as a new run."""
     with Client(url) as client:
-        run = client.runs.get(run_id).extend(epochs, stop=[] if no_stop else None)
+        run = find_run(client, run_id).extend(epochs, stop=[] if no_stop else None)
     typer.echo(run.model_dump_json() if as_json else run.id)
 
 
 def verify(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
     """Train a run again and compare the results bit by bit; exit with 1 if they differ or cannot be compared."""
     with Client(url) as client:
-        verification = client.runs.get(run_id).verify()
+        verification = find_run(client, run_id).verify()
     if as_json:
         typer.echo(verification.model_dump_json())
     elif verification.outcome == "match":
@@ -73,11 +71,9 @@ def verify(run_id: RunID, url: URL = None, as_json: JSON = False) -> None:
 def rm(identifier: RunOrStudyID, url: URL = None, as_json: JSON = False) -> None:
     """Delete a finished run, or a study with all its runs, including histories and files."""
     with Client(url) as client:
-        if is_study_id(identifier):
-            client.studies.get(identifier).delete()
-        else:
-            client.runs.get(identifier).delete()
-    typer.echo(json.dumps({"id": identifier, "deleted": True}) if as_json else f"{identifier} is deleted")
+        resource = find(client, identifier)
+        resource.delete()
+    typer.echo(json.dumps({"id": resource.id, "deleted": True}) if as_json else f"{resource.id} is deleted")
 
 
 def _print_status(resource: Run | Study, *, as_json: bool) -> None:
