@@ -5,6 +5,8 @@ run = fitwell.Client().runs.create(dataset="digits", model={"kind": "mlp"}, opti
 print(run.wait().last)
 """
 
+from importlib.metadata import version
+
 from fitwell import errors
 from fitwell.across import AcrossDatasets
 from fitwell.bias_variance import StudyBiasVariance
@@ -37,6 +39,8 @@ from fitwell.reproductions import AsyncReproduction, Reproduction
 from fitwell.run import AsyncRun, Run
 from fitwell.run_views import Diagnosis, Event
 from fitwell.study import AsyncStudy, Study, compare
+
+__version__ = version("fitwell")
 
 __all__ = [
     "AcrossDatasets",
@@ -76,6 +80,7 @@ __all__ = [
     "TimedOut",
     "TooMany",
     "Unreachable",
+    "__version__",
     "compare",
     "errors",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
 
+from fitwell import __version__
 from fitwell.commands import (
     bias_variance,
     comparisons,
@@ -60,7 +60,7 @@ PANELS = {
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - a callback of typer
     """Print the version of the package, and exit."""
     if requested:
-        typer.echo(f"fitwell {version_of('fitwell')}")
+        typer.echo(f"fitwell {__version__}")
         raise typer.Exit
 
 

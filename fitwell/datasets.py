@@ -19,6 +19,7 @@ UPLOAD_TIMEOUT_SECONDS = 600.0
 class Dataset(LiveView[TransportT]):
     """A dataset; ``spec`` is the value of ``dataset`` in a run's spec. Notebooks display its columns."""
 
+    summary_fields = ("id", "name", "task", "rows_train", "rows_test")
     id: str
     source: str
     name: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fitwell import dataframes
@@ -24,6 +25,10 @@ class History(View):
     revision: int
     series: dict[str, list[float | None]]
     nonfinite: dict[str, dict[str, str]]
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield name and value of the fields in ``repr``; of the series, only their names."""
+        yield from (("run_id", self.run_id), ("epochs", len(self.epoch)), ("series", list(self.series)))
 
     def __getitem__(self, name: str) -> Any:
         """Return a series by its name, or a field."""

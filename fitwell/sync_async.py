@@ -18,7 +18,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, overload
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar
@@ -145,7 +145,13 @@ class View(BaseModel):
 class LiveView(View, Generic[TransportT]):
     """A view with methods that send requests."""
 
+    summary_fields: ClassVar[tuple[str, ...]] = ("id", "name", "status")
+    """The fields in its ``repr``, which is one line."""
     _transport: TransportT = PrivateAttr()
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield name and value of the fields in ``repr``."""
+        yield from ((name, getattr(self, name)) for name in self.summary_fields if hasattr(self, name))
 
     @classmethod
     def of(cls, transport: Any, data: Any) -> Self:

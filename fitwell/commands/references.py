@@ -60,7 +60,7 @@ def find_run(client: Client, reference: str) -> Run:
     ulid = reference.removeprefix(RUN)
     if reference.startswith(RUN) and len(ulid) < ULID_LENGTH and ULID.fullmatch(ulid):
         runs = _matching_runs(client, f'id >= "{reference}" AND id <= "{reference}{LARGEST}"')
-    elif reference.startswith(RUN):
+    elif reference.startswith(RUN) or not reference.isprintable():
         runs = []
     else:
         runs = _matching_runs(client, _named(reference))

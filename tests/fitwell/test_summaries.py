@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fitwell.history import History
 from fitwell.run import Run
 from fitwell.terminal.summaries import print_run
 from tests.fitwell.samples import RUN
@@ -30,3 +31,11 @@ def test_summary_has_the_reason_why_a_run_ended(
     output = capsys.readouterr().out
     assert f"ended after epoch 14: {text}\n" in output
     assert "peak memory 0.76 GB with 15 stack peers\n" in output
+
+
+def test_repr_is_one_line_without_long_values() -> None:
+    transport: Any = None
+    assert repr(Run.of(transport, RUN)) == "Run(id='run_1', name=None, status='running')"
+    columns: dict[str, Any] = {"epoch": [1, 2], "steps": [5, 10], "series": {"val.loss": [0.5, 0.4]}, "nonfinite": {}}
+    history = History(run_id="run_1", complete=True, revision=1, **columns)
+    assert repr(history) == "History(run_id='run_1', epochs=2, series=['val.loss'])"
