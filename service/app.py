@@ -55,6 +55,7 @@ from service.tokens import routes as tokens
 from service.tokens.service import Tokens
 from service.web import assets, middleware
 from service.web.pages import datasets as dataset_pages
+from service.web.pages import documentation as documentation_pages
 from service.web.pages import reports, reproduction_reports, sign_in
 from service.web.pages import reproductions as reproduction_pages
 from service.web.pages import runs as run_pages
@@ -91,7 +92,7 @@ API = (
     *(catalog, workers, health, metrics, tokens),
 )
 PAGES = (
-    *(run_pages, study_pages, dataset_pages, reproduction_pages),
+    *(run_pages, study_pages, dataset_pages, reproduction_pages, documentation_pages),
     *(reports, reproduction_reports, sign_in, assets),
 )
 

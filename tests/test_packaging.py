@@ -41,6 +41,8 @@ def test_wheel_contains_migrations_and_data(wheel: Path) -> None:
     assert "worker/spec/datasets/files/digits.csv.gz" in names
     assert {"service/web/templates/base.html", "service/web/static/vendor/swagger.NOTICE"} <= names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert {f"service/web/documentation_files/{page}" for page in pages} <= names
 
 
 @pytest.mark.slow

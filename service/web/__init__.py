@@ -4,6 +4,7 @@
 - ``snapshots``: the epoch that a run's page displays; ``rendering``: templates and their filters;
   ``summaries``, ``differences``, ``code``: runs and studies as text.
 - ``figures``: the SVG charts of reports.
+- ``documentation``: the pages of the documentation, and its search.
 - ``assets``: static files; ``middleware``: security headers, and error pages for browsers.
 
 HTML is in ``templates``, scripts and style sheets are in ``static``.

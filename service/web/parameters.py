@@ -56,6 +56,12 @@ class DatasetListQuery(QueryModel):
     after: str = Field(default="", description="`next_cursor` of the page before.")
 
 
+class DocumentationQuery(QueryModel):
+    """A search of the documentation."""
+
+    q: str = Field(default="", max_length=200, description="Words; empty for the index.")
+
+
 class StudyListQuery(QueryModel):
     """A page of the list of studies."""
 
