@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from service.callers import Caller
 from service.web.assets import address
+from service.web.documentation.concepts import concept
 from service.web.summaries import (
     column_values,
     dataset_title,
@@ -51,6 +52,7 @@ def templates() -> Environment:
     }
     environment.globals |= {"asset": address, "held_out_loss": held_out_loss, "generalization_gap": generalization_gap}
     environment.globals |= {"run_title": run_title, "study_title": study_title, "spec_parts": spec_parts}
+    environment.globals |= {"concept": concept}
     environment.globals |= {"dataset_title": dataset_title, "column_values": column_values}
     environment.globals |= {"epoch_name": epoch_name, "epoch_label": epoch_label}
     return environment

@@ -1,5 +1,5 @@
 """The documentation as pages of the server, without access to the internet.
 
 - ``files``: the Markdown files and pictures; ``markdown``: their HTML; ``navigation``: their order, from the index.
-- ``search``: the index of all sections.
+- ``concepts``: explanations of terms; ``search``: the index of all sections.
 """

@@ -143,7 +143,7 @@ def _sections(tokens: Sequence[Token], anchors: dict[int, str]) -> Iterator[Sect
     for start, end in zip(starts, starts[1:], strict=False):
         texts = [_plain(one) for one in tokens[start + 2 : end] if one.type in ("inline", "fence", "code_block")]
         level = int(tokens[start].tag.removeprefix("h"))
-        yield Section(level, anchors[start], _plain(tokens[start + 1]), "\n".join(texts))
+        yield Section(level, anchors[start], _plain(tokens[start + 1]), "\n\n".join(texts))
 
 
 def _plain(token: Token) -> str:

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 import pytest
 from markupsafe import Markup
 
+import service.web
+from service.web.documentation.concepts import PAGE, concept
 from service.web.documentation.files import PREFIX, address, attachment, document_path, documents
 from service.web.documentation.markdown import document, slug
 from service.web.documentation.navigation import groups, pages_below
@@ -100,3 +102,14 @@ def test_excerpts_are_escaped() -> None:
     for excerpt in excerpts:
         assert isinstance(excerpt, Markup)
         assert set(re.findall(r"<[^>]*>", excerpt)) <= {"<mark>", "</mark>"}
+
+
+def test_help_on_pages_explains_terms_of_the_page_of_concepts() -> None:
+    templates = (Path(service.web.__file__).parent / "templates").glob("*.html")
+    pattern = re.compile(r"parts\.help\('([^']+)'\)|parts\.chart\([^)]*, '([a-z-]{12,})'\)")
+    used = {"".join(names) for file in templates for names in pattern.findall(file.read_text())}
+    assert {"verdict", "look", "diagnosis", "like-for-like-curves"} <= used
+    for anchor in used:
+        assert concept(anchor).text.endswith(".")
+        assert "\n" not in concept(anchor).text
+    assert len(document(PAGE).sections) > 10
