@@ -11,6 +11,7 @@ Routes call services, services call rules and statements, and only services open
 - ``states``: the table of transitions; ``actions``: what clients do with existing runs; ``students``: runs that wait
   for teachers or weights; ``extend``, ``verification``: runs derived from a run; ``ending``: why runs ended;
   ``saved_weights``: when runs save which weights.
+- ``queue``: unfinished runs in claim order, with estimates.
 - ``pages``: queries and cursors of lists; ``filters``: the filter language; ``json_paths``: the fields it can name.
 - ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next,
   from ``suggestions``.

@@ -18,6 +18,7 @@ from service.runs.actions import act, delete_runs
 from service.runs.errors import RunActive
 from service.runs.pages import Page, RunQuery, cursor_at, position
 from service.runs.queries import runs as rows
+from service.runs.queue import QueueEntry, entries
 from service.runs.run import Run, RunMetadata
 from service.runs.scope import ScopedRuns
 from service.runs.submission import dataset_refs, teachers, warm_starts
@@ -277,6 +278,13 @@ class Runs(ScopedRuns):
                 raise RunActive(f"The run is {row.status!r}. Cancel it first, then delete it once it has ended.")
             paths = delete_runs(connection, [run_id])
         self._settings.checkpoint_files.drop(paths)
+
+    def queue(self, limit: int) -> tuple[list[QueueEntry], int]:
+        """Return up to ``limit`` unfinished runs in claim order, and how many there are."""
+        with reading(self._engine) as connection:
+            workers = rows.live_workers(connection, self._settings.lease_seconds)
+            unfinished, count = rows.unfinished(connection, limit, owner=self.caller.only)
+        return entries([Run.of(row, workers) for row in unfinished], len(workers)), count
 
     def workers(self) -> Sequence[Row]:
         """Return the workers that are alive."""

@@ -27,9 +27,9 @@ def queue(
     """List unfinished runs: those that train first, then those that a worker claims next."""
     with Client(url) as client:
         runs = [run for status in STATUSES for run in _in_order(client, status)]
-    shown = runs[:limit]
+    listed = runs[:limit]
     if as_json:
-        typer.echo(json.dumps([run.model_dump(mode="json") for run in shown]))
+        typer.echo(json.dumps([run.model_dump(mode="json") for run in listed]))
         return
     if not runs:
         typer.echo("No run is unfinished.")
@@ -38,14 +38,14 @@ def queue(
     table.add_column("run", no_wrap=True)
     for heading in ("name", "status", "priority", "epoch", "remaining", "waits for"):
         table.add_column(heading)
-    for run in shown:
+    for run in listed:
         eta = run.progress.eta_seconds
         cells = (run.status, str(run.priority), f"{run.progress.epoch}/{run.progress.epochs}")
         remaining = "" if eta is None else duration(eta)
         table.add_row(run.id, escape(run.name or ""), *cells, remaining, escape(run.waiting_reason or ""))
     wide_console().print(table)
-    if len(runs) > len(shown):
-        typer.echo(f"{len(runs) - len(shown)} more; use --limit {len(runs)}.")
+    if len(runs) > len(listed):
+        typer.echo(f"{len(runs) - len(listed)} more; use --limit {len(runs)}.")
 
 
 def _in_order(client: Client, status: str) -> list[Run]:

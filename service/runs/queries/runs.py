@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.store.rows import Row
-from service.store.statuses import SEALED
+from service.store.statuses import HELD, SEALED, UNFINISHED
 from service.store.tables import checkpoint, db_now, epoch, note, report, run, series, study, teacher, weights, worker
 
 MISSING_KEY = 1.7e308
@@ -105,6 +105,19 @@ def page(
         position, start = sa.tuple_(key, run.c.id), sa.tuple_(*after)
         statement = statement.where(position < start if descending else position > start)
     return connection.execute(statement).all()
+
+
+def unfinished(connection: sa.Connection, limit: int, *, owner: str | None) -> tuple[Sequence[Row], int]:
+    """Return unfinished runs (of ``owner``), up to ``limit``, and how many there are.
+
+    Running ones come first, then queued ones in the order in which workers claim them, then waiting and paused ones.
+    """
+    visible = (run.c.status.in_(UNFINISHED), *owned_by(owner))
+    order = sa.case((run.c.status.in_(HELD), 0), (run.c.status == "queued", 1), (run.c.status == "waiting", 2), else_=3)
+    statement = sa.select(run).where(*visible)
+    rows = connection.execute(statement.order_by(order, run.c.priority.desc(), run.c.created_at, run.c.id).limit(limit))
+    count = connection.execute(sa.select(sa.func.count()).select_from(run).where(*visible)).scalar_one()
+    return rows.all(), count
 
 
 def conditions(

@@ -133,8 +133,8 @@ def _target(href: str, folder: str) -> str | None:
     path, hash_sign, anchor = href.partition("#")
     if not path or EXTERNAL.match(href):
         return href
-    found = address(posixpath.normpath(posixpath.join(folder, path)))
-    return None if found is None else found + hash_sign + anchor
+    known = address(posixpath.normpath(posixpath.join(folder, path)))
+    return None if known is None else known + hash_sign + anchor
 
 
 def _sections(tokens: Sequence[Token], anchors: dict[int, str]) -> Iterator[Section]:

@@ -40,7 +40,7 @@ def groups() -> tuple[Group, ...]:
         target = address(path)
         if target is not None:
             links.setdefault(title, []).append(Link(text[:1].upper() + text[1:], target, path))
-    return tuple(Group(title, tuple(found)) for title, found in links.items())
+    return tuple(Group(title, tuple(pages)) for title, pages in links.items())
 
 
 def pages_below(folder: str) -> list[Link]:

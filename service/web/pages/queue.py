@@ -1,0 +1,35 @@
+"""The page of the queue: what trains, what waits, and the workers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, Response
+
+from service.http.dependencies import CallerDep
+from service.http.routing import Route
+from service.runs.dependencies import RunReaderDep, RunsDep
+from service.store.statuses import HELD
+from service.web.pages.runs import FRESH
+from service.web.rendering import render
+
+router = APIRouter(include_in_schema=False, route_class=Route)
+SHOWN = 100
+"""Unfinished runs that the page lists at most."""
+
+
+@router.get("/queue")
+def get_queue(caller: CallerDep, runs: RunsDep, reader: RunReaderDep) -> Response:
+    """Render the queue."""
+    mark = reader.last_event_id()
+    entries, count = runs.queue(SHOWN)
+    page = render(
+        "queue.html",
+        caller=caller,
+        section="queue",
+        mark=mark,
+        training=[one for one in entries if one.run.status in HELD],
+        waiting=[one for one in entries if one.run.status not in HELD],
+        more=count - len(entries),
+        workers=runs.workers(),
+    )
+    return HTMLResponse(page, headers=FRESH)
