@@ -102,6 +102,7 @@ def get_run(
         server=server,
         code=code_examples(run, server, with_token=caller.token_id is not None),
         actions=actions_for(caller, run),
+        changeable=may_change(caller, run.owner),
         continues=caller.has("write") and continues_without_rules(run.status, run.epoch, spec),
         layers=spec.layers,
         trains=spec.model.trains,  # other models have no ONNX file and no predictions

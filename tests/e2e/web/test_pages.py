@@ -110,6 +110,44 @@ def test_run_can_be_submitted_by_keyboard_alone(opened: Opened, trained: Trained
     expect(page.get_by_role("tabpanel")).to_contain_text("curl -s")
 
 
+def test_run_is_renamed_labeled_and_deleted_on_its_page(opened: Opened, served: Serving) -> None:
+    digits = {"kind": "digits", "train_size": 100}
+    model, optimizer = {"kind": "linear"}, {"kind": "sgd", "lr": 0.1}
+    run = served.client.runs.create(dataset=digits, model=model, optimizer=optimizer, epochs=1, seed=991)
+    run.wait(scaled(60))
+    page = opened(f"/runs/{run.id}")
+    page.get_by_role("button", name="Name and labels").click()
+    page.get_by_label("Name", exact=True).fill("<first> try")
+    page.get_by_label("Labels").fill("course=dl\nweek")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("A label is key=value; “week” has no =.")
+    page.get_by_label("Labels").fill("course=dl\nweek=1")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("<first> try")
+    changed = run.refresh()
+    assert (changed.name, changed.labels) == ("<first> try", {"course": "dl", "week": "1"})
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Cancel").last.click()
+    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/")
+    assert run.id not in [one.id for one in served.client.runs.list(limit=100)]
+
+
+def test_help_explains_a_term_and_leads_to_the_documentation(opened: Opened, trained: Trained) -> None:
+    page = opened(f"/studies/{trained.study.id}")
+    page.get_by_role("button", name="Help: verdict").click()
+    expect(page.get_by_text("Undecided means that the replicates do not settle the question.")).to_be_visible()
+    page.get_by_role("link", name="More about verdict").click()
+    page.wait_for_url("**/documentation/concepts#verdict")
+    page.get_by_role("searchbox").fill("early stopping patience")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Results for “early stopping patience”")
+    page.locator(".hit a").first.click()
+    expect(page.locator("article h1")).to_be_visible()
+
+
 PAGES: dict[str, Callable[[Trained], str]] = {
     "runs": lambda t: "/",
     "run": lambda t: f"/runs/{t.overfit.id}",

@@ -5,6 +5,7 @@ import { drawImportance } from "../charts/importance.js";
 import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
 import { drawReliability } from "../charts/reliability.js";
 import { drawWeights } from "../charts/weights.js";
+import { setUpDialogs } from "../forms/dialogs.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { showRelativeTimes } from "../kit/format.js";
@@ -273,6 +274,7 @@ document.addEventListener("chart:axis", drawCharts);
 document.addEventListener("theme", enhance);
 document.querySelectorAll("[data-tabs]").forEach(setUpTabs);
 fixServerAddress();
+setUpDialogs();
 enhance();
 loadHistory().then(() => {
   if ("active" in page.dataset) subscribe(`/v1/runs/${id}/events`, page.dataset.mark, onEvent, { once: true });
