@@ -57,6 +57,7 @@ from service.web import assets, middleware
 from service.web.pages import datasets as dataset_pages
 from service.web.pages import documentation as documentation_pages
 from service.web.pages import queue as queue_page
+from service.web.pages import settings as settings_page
 from service.web.pages import reports, reproduction_reports, sign_in
 from service.web.pages import reproductions as reproduction_pages
 from service.web.pages import runs as run_pages
@@ -94,7 +95,7 @@ API = (
 )
 PAGES = (
     *(run_pages, study_pages, dataset_pages, reproduction_pages),
-    *(queue_page, documentation_pages),
+    *(queue_page, settings_page, documentation_pages),
     *(reports, reproduction_reports, sign_in, assets),
 )
 

@@ -196,3 +196,33 @@ def test_invalid_cookie_sent_too_often_still_leads_to_sign_in(served: Serving, a
     assert answer.headers["set-cookie"].count("Max-Age=0") == 2
     right = {"authorization": f"Bearer {token_of(admin, 'ann')}", "origin": url}
     assert httpx2.post(f"{url}/session", headers=right).status_code == 204
+
+
+def test_tokens_and_webhooks_are_managed_in_the_browser(
+    opened: Opened, served: Serving, admin: fitwell.Client, watched: Watched
+) -> None:
+    watched.expected = {401, 422}
+    page = opened("/settings")
+    page.get_by_label("Token").fill(SECRET.findall(served.output())[0])
+    page.keyboard.press("Enter")
+    form = page.get_by_role("form", name="Create a token")
+    form.get_by_label("Name").fill("<laptop>")
+    form.get_by_label("Owner").fill("alice")
+    form.get_by_label("Scope").select_option("write")
+    form.get_by_role("button", name="Create token").click()
+    secret = form.get_by_role("status").locator("code").inner_text()
+    with fitwell.Client(served.client.transport.url, secret) as alice:
+        assert list(alice.runs.list()) is not None
+        page.reload()
+        row = page.get_by_role("row", name="<laptop>")
+        expect(row).to_contain_text("alice")
+        row.get_by_role("button", name="Revoke").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Confirm").click()
+        expect(page.get_by_role("row", name="<laptop>")).to_have_count(0)
+        with pytest.raises(fitwell.NotAuthenticated):
+            list(alice.runs.list())
+    hook = page.get_by_role("form", name="Create a webhook")
+    hook.get_by_label("Address").fill("http://127.0.0.1:9/hook")
+    hook.get_by_role("button", name="Create webhook").click()
+    expect(hook.get_by_role("alert")).not_to_be_empty()
