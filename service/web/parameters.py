@@ -26,6 +26,14 @@ class NewRunQuery(QueryModel):
     origin: str = Field(default="", alias="from", description="The run to copy.")
 
 
+class NewStudyQuery(QueryModel):
+    """How to fill in the form of a new study."""
+
+    study: str = ""
+    preset: str = ""
+    origin: str = Field(default="", alias="from", description="The run whose spec is the base.")
+
+
 class ChartQuery(QueryModel):
     """The state of charts."""
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
 
+from service.catalog.presets import presets
 from service.http.dependencies import CallerDep
 from service.http.routing import Route
 from service.runs.dependencies import RunReaderDep, RunsDep
@@ -23,7 +24,7 @@ from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
 from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
-from service.web.parameters import StudyListQuery, StudyPageQuery
+from service.web.parameters import NewStudyQuery, StudyListQuery, StudyPageQuery
 from service.web.rendering import render
 from service.web.summaries import epoch_name
 from worker.spec.run import RunSpec
@@ -44,6 +45,20 @@ def get_studies(
     return HTMLResponse(
         render("studies.html", caller=caller, section="studies", page=page, after=query.after, mark=mark), headers=FRESH
     )
+
+
+@router.get("/studies/new")
+def get_new_study(query: Annotated[NewStudyQuery, Query()], caller: CallerDep, runs: RunsDep) -> Response:
+    """Render the form of a new study, whose base is the spec of the run ``from`` if set."""
+    base = {key: value for key, value in runs.get(query.origin).spec.items() if key != "seed"} if query.origin else None
+    page = render(
+        "new_study.html",
+        caller=caller,
+        section="studies",
+        presets={name: one for name, one in presets().items() if one.study},
+        base=base,
+    )
+    return HTMLResponse(page, headers=FRESH)
 
 
 @router.get("/studies/{study_id}")

@@ -157,6 +157,7 @@ PAGES: dict[str, Callable[[Trained], str]] = {
     "dataset": lambda t: f"/datasets/{t.table.id}",
     "reproductions": lambda t: "/reproductions",
     "reproduction": lambda t: "/reproductions/krogh1991",
+    "new study": lambda t: "/studies/new",
     "settings": lambda t: "/settings",
     "queue": lambda t: "/queue",
     "documentation": lambda t: "/documentation/howto/compare",
