@@ -40,7 +40,8 @@ PANELS = {
     "Getting started": (demo.demo, init.init, serve.serve, doctor.doctor),
     "Runs": (
         submit.submit, organize.clone, browse.ls, queue.queue, browse.show, organize.open, browse.watch, browse.history,
-        browse.diagnose, browse.logs, organize.label, organize.rename, control.pause, control.resume, control.cancel, control.retry, control.extend, control.verify, control.rm,
+        browse.diagnose, browse.logs, organize.label, organize.rename, control.pause, control.resume, control.cancel,
+        control.retry, control.extend, control.verify, control.rm,
     ),
     "Studies": (
         studies.study, studies.studies, studies.seeds, comparisons.compare, comparisons.rank, comparisons.choose,
@@ -48,8 +49,8 @@ PANELS = {
     ),
     "Specs and data": (validate.validate, catalog.catalog, presets.presets, schema.schema),
     "Models and exports": (
-        models.predict, models.evaluate, models.importance, models.confusion, models.calibration, models.download, export.export,
-        export.report,
+        models.predict, models.evaluate, models.importance, models.confusion, models.calibration, models.download,
+        export.export, export.report,
     ),
     "Server": (serve.api, serve.worker, backup.backup),
     "Integrations": (mcp.mcp, completion.completion),
@@ -57,7 +58,7 @@ PANELS = {
 """Commands by panel of the help, in order."""
 
 
-def _print_version(requested: bool) -> None:  # noqa: FBT001 - a callback of typer
+def _print_version(requested: bool) -> None:
     """Print the version of the package, and exit."""
     if requested:
         typer.echo(f"fitwell {__version__}")
@@ -66,7 +67,7 @@ def _print_version(requested: bool) -> None:  # noqa: FBT001 - a callback of typ
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 - its callback has ended the program
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

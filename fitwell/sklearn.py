@@ -4,13 +4,15 @@ from fitwell.sklearn import FitwellClassifier
 print(cross_val_score(FitwellClassifier(epochs=50), X, y))
 
 Each ``fit`` is a run: its curves, diagnosis and model stay on the server. Equal data, parameters and seeds are
-trained once, because the server answers equal runs with the stored result.
+trained once, because the server reuses the result of an equal run.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 try:
     import numpy as np
@@ -27,21 +29,28 @@ from fitwell.run import Run
 
 Array = NDArray[Any]
 SEEDS = 2**31 - 1
-"""Seeds are drawn below this number if ``random_state`` is no integer."""
+"""Seeds are drawn below this number if ``random_state`` is not an integer."""
 ROWS = 1000
 """Rows of a request for predictions at most; a server may allow fewer."""
 VALUES = 1_000_000
 """Numbers of a request for predictions at most."""
 
 
+@functools.lru_cache(maxsize=16)
+def _client_of(url: str | None, token: str | None, process: int) -> Client:
+    """Return a client, whose connections the estimators of a process share."""
+    return Client(url, token)
+
+
 class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What the classifier and the regressor share.
+    """The parts that the classifier and the regressor share.
 
     Parameters are those of a spec, see ``docs/reference/catalog.md``. A part is its kind, or a mapping with a ``kind``.
 
     Args:
         model: The network; its output layer is added.
         optimizer: How weights are updated.
+        learning_rate: ``lr`` of an optimizer that is only a kind.
         loss: None is cross-entropy for classes, squared error for numbers.
         schedule: How the learning rate changes; None is constant.
         regularizers: Parts that prevent overfitting.
@@ -56,13 +65,14 @@ class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         timeout: Seconds that ``fit`` waits for the run at most; None is no limit.
     """
 
-    _task: str
+    _task: Literal["classification", "regression"]
 
     def __init__(
         self,
         model: str | Mapping[str, Any] = "mlp",
         *,
         optimizer: str | Mapping[str, Any] = "adam",
+        learning_rate: float = 0.01,
         loss: str | Mapping[str, Any] | None = None,
         schedule: str | Mapping[str, Any] | None = None,
         regularizers: Sequence[Mapping[str, Any]] = (),
@@ -77,6 +87,7 @@ class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     ) -> None:
         self.model = model
         self.optimizer = optimizer
+        self.learning_rate = learning_rate
         self.loss = loss
         self.schedule = schedule
         self.regularizers = regularizers
@@ -91,9 +102,13 @@ class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     @property
     def run_(self) -> Run:
-        """The run on the server, with its history, reports and model files; its connection is the caller's."""
+        """The run on the server, with its history, reports and model files."""
         check_is_fitted(self)
-        return Client(self.url, self.token).runs.get(self.run_id_)
+        return self._client().runs.get(self.run_id_)
+
+    def _client(self) -> Client:
+        url, token = self.url or os.environ.get("FITWELL_URL"), self.token or os.environ.get("FITWELL_TOKEN")
+        return _client_of(url, token, os.getpid())
 
     def _train(self, X: Array, y: Array, held_out: int) -> None:  # noqa: N803 - scikit-learn's name
         """Upload the rows, of which ``held_out`` is the test row that the server requires, and train on the others."""
@@ -101,30 +116,35 @@ class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         parts = {"train": others, "test": np.array([held_out])}
         arrays = {f"{name}_{part}": data[rows] for part, rows in parts.items() for name, data in (("x", X), ("y", y))}
         optional = {"loss": self.loss, "schedule": self.schedule}
-        with Client(self.url, self.token) as client:
-            dataset = client.datasets.upload(arrays, name=type(self).__name__, task=self._task)
-            run = client.runs.create(
-                dataset={**dataset.spec, "validation_size": self._validation_rows(len(others))},
-                model=self.model,
-                optimizer=self.optimizer,
-                regularizers=list(self.regularizers),
-                stop=list(self.stop),
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                seed=self._seed(),
-                **{name: part for name, part in optional.items() if part is not None},  # type: ignore[arg-type]
-            ).wait(self.timeout)
+        client = self._client()
+        dataset = client.datasets.upload(arrays, name=type(self).__name__, task=self._task)
+        run = client.runs.create(
+            dataset={**dataset.spec, "validation_size": self._validation_rows(len(others))},
+            model=self.model,
+            optimizer=self._optimizer(),
+            regularizers=list(self.regularizers),
+            stop=list(self.stop),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=self._seed(),
+            **{name: part for name, part in optional.items() if part is not None},  # type: ignore[arg-type]
+        ).wait(self.timeout)
         self.run_id_ = run.id
         self.n_iter_ = run.progress.epoch
+
+    def _optimizer(self) -> Mapping[str, Any]:
+        if isinstance(self.optimizer, str):
+            return {"kind": self.optimizer, "lr": self.learning_rate}
+        return self.optimizer
 
     def _validation_rows(self, rows: int) -> int:
         """Return the number of rows to hold out.
 
         Raises:
-            ValueError: ``validation_fraction`` is no share below 1.
+            ValueError: ``validation_fraction`` is not a share below 1.
         """
         if not 0 <= self.validation_fraction < 1:
-            message = f"validation_fraction is a share from 0 to below 1, not {self.validation_fraction!r}."
+            message = f"validation_fraction must be at least 0 and below 1, not {self.validation_fraction!r}."
             raise ValueError(message)
         return round(self.validation_fraction * rows)
 
@@ -139,12 +159,12 @@ class _FitwellEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         check_is_fitted(self)
         rows = validate_data(self, X, reset=False)
         at = "best" if self.validation_fraction else "last"
-        with Client(self.url, self.token) as client:
-            limit = int(client.capabilities().limits["max_predict_rows"])
-            size = max(1, min(ROWS, limit, VALUES // rows.shape[1]))
-            run = client.runs.get(self.run_id_)
-            for start in range(0, len(rows), size):
-                yield run.predict(rows[start : start + size], at=at)
+        client = self._client()
+        limit = int(client.capabilities().limits["max_predict_rows"])
+        size = max(1, min(ROWS, limit, VALUES // rows.shape[1]))
+        run = client.runs.get(self.run_id_)
+        for start in range(0, len(rows), size):
+            yield run.predict(rows[start : start + size], at=at)
 
 
 class FitwellClassifier(ClassifierMixin, _FitwellEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -159,7 +179,7 @@ class FitwellClassifier(ClassifierMixin, _FitwellEstimator):  # type: ignore[mis
         n_iter_: Number of epochs trained.
     """
 
-    _task = "classification"
+    _task: Literal["classification", "regression"] = "classification"
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> FitwellClassifier:  # noqa: N803 - scikit-learn's name
         """Train on ``X``, (rows, columns), and the labels ``y``, (rows,).
@@ -168,15 +188,15 @@ class FitwellClassifier(ClassifierMixin, _FitwellEstimator):  # type: ignore[mis
             ValueError: The data cannot be used, for example because ``y`` has one class.
             FitwellError: The server is not available, refuses a parameter, or the run fails.
         """
-        X, y = validate_data(self, X, y, ensure_min_samples=3)  # noqa: N806 - scikit-learn's name
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:  # noqa: PLR2004 - two
-            raise ValueError(f"y has one class, {self.classes_[0]!r}; there is nothing to tell apart.")
+        rows, targets = validate_data(self, X, y, ensure_min_samples=3)
+        check_classification_targets(targets)
+        self.classes_, labels = np.unique(targets, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class, {self.classes_[0]}; there is nothing to tell apart.")
         counts = np.bincount(labels)
-        if counts.max() < 2:  # noqa: PLR2004 - one that trains, one that tests
+        if counts.max() < 2:
             raise ValueError(f"y has {len(labels)} classes in {len(labels)} rows; a class needs at least two rows.")
-        self._train(X, labels, int(np.flatnonzero(labels == counts.argmax())[-1]))
+        self._train(rows, labels, int(np.flatnonzero(labels == counts.argmax())[-1]))
         return self
 
     def predict_proba(self, X: ArrayLike) -> Array:  # noqa: N803 - scikit-learn's name
@@ -205,7 +225,7 @@ class FitwellRegressor(RegressorMixin, _FitwellEstimator):  # type: ignore[misc]
         n_iter_: Number of epochs trained.
     """
 
-    _task = "regression"
+    _task: Literal["classification", "regression"] = "regression"
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> FitwellRegressor:  # noqa: N803 - scikit-learn's name
         """Train on ``X``, (rows, columns), and the numbers ``y``, (rows,).
@@ -214,8 +234,8 @@ class FitwellRegressor(RegressorMixin, _FitwellEstimator):  # type: ignore[misc]
             ValueError: The data cannot be used, for example because ``y`` has infinite numbers.
             FitwellError: The server is not available, refuses a parameter, or the run fails.
         """
-        X, y = validate_data(self, X, y, ensure_min_samples=3, y_numeric=True)  # noqa: N806 - scikit-learn's name
-        self._train(X, y, len(X) - 1)
+        rows, targets = validate_data(self, X, y, ensure_min_samples=3, y_numeric=True)
+        self._train(rows, targets, len(rows) - 1)
         return self
 
     def predict(self, X: ArrayLike) -> Array:  # noqa: N803 - scikit-learn's name

@@ -1,4 +1,4 @@
-"""What can be uploaded: files, open files, data frames, and arrays."""
+"""Data to upload: files, open files, data frames, and arrays."""
 
 from __future__ import annotations
 

@@ -57,10 +57,10 @@ from service.web import assets, middleware
 from service.web.pages import datasets as dataset_pages
 from service.web.pages import documentation as documentation_pages
 from service.web.pages import queue as queue_page
-from service.web.pages import settings as settings_page
 from service.web.pages import reports, reproduction_reports, sign_in
 from service.web.pages import reproductions as reproduction_pages
 from service.web.pages import runs as run_pages
+from service.web.pages import settings as settings_page
 from service.web.pages import studies as study_pages
 from service.webhooks import messages as webhook_messages
 from service.webhooks import routes as webhooks

@@ -17,7 +17,9 @@ Set = Annotated[
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label (repeatable).")]
 SpecFile = Annotated[str, typer.Argument(metavar="SPEC", help="YAML, TOML or JSON file; - for standard input.")]
 RunID = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, the beginning of it, a name, or @last.")]
-RunOrStudyID = Annotated[str, typer.Argument(metavar="RUN|STUDY", help="Id of a run or a study, the beginning of it, a name, or @last.")]
+RunOrStudyID = Annotated[
+    str, typer.Argument(metavar="RUN|STUDY", help="Id of a run or a study, the beginning of it, a name, or @last.")
+]
 StudyID = Annotated[str, typer.Argument(metavar="STUDY", help="Id of a study, the beginning of it, a name, or @last.")]
 
 

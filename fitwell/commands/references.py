@@ -20,7 +20,7 @@ ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]*")
 ULID_LENGTH = 26
 LARGEST = "Z" * ULID_LENGTH
 """Follows every ULID in the order of texts."""
-SHOWN = 5
+MAX_LISTED = 5
 """Candidates that an error lists at most."""
 
 
@@ -38,7 +38,8 @@ def find(client: Client, reference: str) -> Run | Study:
         return newest if newest.study_id is None else client.studies.get(newest.study_id)
     if not reference.startswith(RUN) and (studies := _named_studies(client, reference)):
         runs = _matching_runs(client, _named(reference))
-        return _only(reference, [*runs, *studies])
+        candidates: list[Run | Study] = [*runs, *studies]
+        return _only(reference, candidates)
     return find_run(client, reference)
 
 
@@ -98,7 +99,7 @@ def _named(name: str) -> str:
 
 
 def _matching_runs(client: Client, condition: str) -> list[Run]:
-    return list(client.runs.list(filter=condition, limit=SHOWN + 1))
+    return list(client.runs.list(filter=condition, limit=MAX_LISTED + 1))
 
 
 def _named_studies(client: Client, name: str) -> list[Study]:
@@ -113,6 +114,6 @@ def _only(reference: str, candidates: Sequence[T]) -> T:
     """
     if len(candidates) == 1:
         return candidates[0]
-    more = ", …" if len(candidates) > SHOWN else ""
-    ids = ", ".join(one.id for one in candidates[:SHOWN])
+    more = ", …" if len(candidates) > MAX_LISTED else ""
+    ids = ", ".join(one.id for one in candidates[:MAX_LISTED])
     raise typer.BadParameter(f"{reference!r} fits several, newest first: {ids}{more}. Use an id.")

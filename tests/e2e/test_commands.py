@@ -253,7 +253,9 @@ def test_runs_are_named_labeled_cloned_and_identified_without_an_id(served: Serv
     assert (refused.returncode, "it has course" in refused.stderr) == (Exit.USAGE, True)
     assert run.id in run_command(served, "ls", "-q", "--label", "course=dl").stdout.split()
 
-    cloned = run_command(served, "clone", "first try", "--set", "optimizer.lr=0.05", "--set", "epochs=2", "--wait", "--json")
+    cloned = run_command(
+        served, "clone", "first try", "--set", "optimizer.lr=0.05", "--set", "epochs=2", "--wait", "--json"
+    )
     copy = json.loads(cloned.stdout)
     assert (copy["status"], copy["spec"]["optimizer"]["lr"], copy["spec"]["epochs"]) == ("succeeded", 0.05, 2)
     assert copy["spec"]["dataset"] == run.spec["dataset"]

@@ -121,7 +121,7 @@ def test_usage_error_exits_with_2(arguments: list[str]) -> None:
 def test_every_command_that_reads_has_a_json_option() -> None:
     """Commands that serve, print or write files have an output of their own."""
     others = {"serve", "demo", "api", "worker", "init", "download", "report", "schema", "mcp", "completion"}
-    others |= {"predict", "data remove", "data fetch", "token revoke", "webhook rm"}
+    others |= {"open", "predict", "data remove", "data fetch", "token revoke", "webhook rm"}
     commands = dict(leaves(get_command(app)))
     assert others <= set(commands)
     without = {name for name, command in commands.items() if all("--json" not in one.opts for one in command.params)}

@@ -48,9 +48,13 @@ class Collection:
 @pytest.fixture
 def client() -> Client:
     names = ("baseline", 'the "second"', "baseline")
-    runs = [SimpleNamespace(id=f"run_{ulid}", name=name, study_id=None) for ulid, name in zip(ULIDS, names, strict=True)]
+    runs = [
+        SimpleNamespace(id=f"run_{ulid}", name=name, study_id=None) for ulid, name in zip(ULIDS, names, strict=True)
+    ]
     runs[0].study_id = f"study_{ULIDS[0]}"
-    studies = [SimpleNamespace(id=f"study_{ulid}", name=name) for ulid, name in zip(ULIDS, ("s", "s", "t"), strict=True)]
+    studies = [
+        SimpleNamespace(id=f"study_{ulid}", name=name) for ulid, name in zip(ULIDS, ("s", "s", "t"), strict=True)
+    ]
     return cast(Client, SimpleNamespace(runs=Collection(runs), studies=Collection(studies)))
 
 
@@ -82,7 +86,7 @@ def test_reference_that_fits_several_is_refused_with_their_ids(client: Client) -
 
 
 def test_other_kind_is_refused_with_the_command_that_takes_it(client: Client) -> None:
-    with pytest.raises(typer.BadParameter, match="takes a run. List its runs with: fitwell ls --study study_x"):
+    with pytest.raises(typer.BadParameter, match=r"takes a run\. List its runs with: fitwell ls --study study_x"):
         find_run(client, "study_x")
     with pytest.raises(typer.BadParameter, match="takes a study"):
         find_study(client, "run_x")
@@ -94,7 +98,7 @@ def test_unknown_reference_is_the_servers_not_found(client: Client, reference: s
         find(client, reference)
 
 
-def test_server_without_runs_says_how_to_submit_one() -> None:
+def test_server_without_runs_refuses_last_with_the_command_that_submits() -> None:
     empty = cast(Client, SimpleNamespace(runs=Collection([]), studies=Collection([])))
     with pytest.raises(typer.BadParameter, match="fitwell submit"):
         find(empty, "@last")

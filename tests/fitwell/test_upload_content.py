@@ -1,4 +1,4 @@
-"""What can be uploaded: each kind of data becomes the bytes of a file, the same ones for every try."""
+"""Data to upload: each kind of data becomes the bytes of a file, the same ones for every try."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ become text.
 from __future__ import annotations
 
 import functools
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -15,11 +16,10 @@ from typing import Any, NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from service.web.documentation.files import address, documents
 
-COMMENT = re.compile(r"\A<!--.*?-->\s*", re.DOTALL)
 EXTERNAL = re.compile(r"[a-z]+:", re.IGNORECASE)
 NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 MAX_LISTED_LEVEL = 2
@@ -60,7 +60,7 @@ def document(path: str) -> Document:
         KeyError: The page does not exist.
     """
     parser = _parser()
-    tokens = parser.parse(COMMENT.sub("", documents()[path]))
+    tokens = [token for token in parser.parse(documents()[path]) if not _is_comment(token)]
     anchors = _set_anchors(tokens)
     for token in tokens:
         _rewrite(token, posixpath.dirname(path))
@@ -76,10 +76,12 @@ def slug(title: str) -> str:
 
 @functools.cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
     parser.add_render_rule("fence", _fence)
+    parser.add_render_rule("html_block", _escaped)
+    parser.add_render_rule("html_inline", _escaped)
     return parser
 
 
@@ -94,6 +96,14 @@ def _table_close(renderer: RendererHTML, tokens: Sequence[Token], index: int, op
 def _fence(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
     rendered: str = RendererHTML.fence(renderer, tokens, index, options, environment)
     return rendered.replace("<pre>", '<pre tabindex="0">', 1)
+
+
+def _escaped(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    return "" if _is_comment(tokens[index]) else str(escape(tokens[index].content))
+
+
+def _is_comment(token: Token) -> bool:
+    return token.type in ("html_block", "html_inline") and token.content.lstrip().startswith("<!--")
 
 
 def _set_anchors(tokens: Sequence[Token]) -> dict[int, str]:
@@ -140,7 +150,7 @@ def _target(href: str, folder: str) -> str | None:
 def _sections(tokens: Sequence[Token], anchors: dict[int, str]) -> Iterator[Section]:
     """Yield the sections of a page, each with its text."""
     starts = [*anchors, len(tokens)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         texts = [_plain(one) for one in tokens[start + 2 : end] if one.type in ("inline", "fence", "code_block")]
         level = int(tokens[start].tag.removeprefix("h"))
         yield Section(level, anchors[start], _plain(tokens[start + 1]), "\n\n".join(texts))

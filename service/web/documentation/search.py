@@ -44,7 +44,8 @@ def search(query: str) -> list[Hit]:
     with _lock:
         rows = _index().execute(statement, (OPEN, CLOSE, expression)).fetchall()
     return [
-        Hit(f"{address(path)}#{anchor}", page, heading, _marked(excerpt)) for path, anchor, page, heading, excerpt in rows
+        Hit(f"{address(path)}#{anchor}", page, heading, _marked(excerpt))
+        for path, anchor, page, heading, excerpt in rows
     ]
 
 
@@ -60,7 +61,7 @@ def _index() -> sqlite.Connection:
     connection = sqlite.connect(":memory:", check_same_thread=False)
     connection.execute(
         "CREATE VIRTUAL TABLE sections USING fts5("
-        "path UNINDEXED, anchor UNINDEXED, page, heading, body, tokenize = 'porter unicode61')"
+        "path UNINDEXED, anchor UNINDEXED, page, heading, body, tokenize = 'unicode61')"
     )
     rows = [
         (path, one.anchor, document(path).title, one.title, one.text)

@@ -39,24 +39,24 @@ def get_index(query: Annotated[DocumentationQuery, Query()], caller: CallerDep) 
     return _page(INDEX, caller)
 
 
-@router.get("/documentation/{name:path}")
-def get_page(name: str, caller: CallerDep) -> Response:
+@router.get("/documentation/{page:path}")
+def get_page(page: str, caller: CallerDep) -> Response:
     """Render a page or the list of a folder's pages, or return an attachment."""
-    path = document_path(name)
+    path = document_path(page)
     if path is not None:
         return _page(path, caller)
-    content = attachment(name)
+    content = attachment(page)
     if content is not None:
-        return Response(content, media_type=MEDIA_TYPES[posixpath.splitext(name)[1]], headers=FRESH)
-    pages = pages_below(name)
+        return Response(content, media_type=MEDIA_TYPES[posixpath.splitext(page)[1]], headers=FRESH)
+    pages = pages_below(page)
     if not pages:
-        raise NotFound(f"The documentation has no page {name!r}. Search for it at /documentation.")
+        raise NotFound(f"The documentation has no page {page!r}. Search for it at /documentation.")
     folder = render(
         "documentation_folder.html",
         caller=caller,
         section="documentation",
         groups=groups(),
-        path=name,
+        path=page,
         query="",
         pages=pages,
     )

@@ -13,7 +13,7 @@ from service.web.pages.runs import FRESH
 from service.web.rendering import render
 
 router = APIRouter(include_in_schema=False, route_class=Route)
-SHOWN = 100
+MAX_LISTED = 100
 """Unfinished runs that the page lists at most."""
 
 
@@ -21,7 +21,7 @@ SHOWN = 100
 def get_queue(caller: CallerDep, runs: RunsDep, reader: RunReaderDep) -> Response:
     """Render the queue."""
     mark = reader.last_event_id()
-    entries, count = runs.queue(SHOWN)
+    entries, count = runs.queue(MAX_LISTED)
     page = render(
         "queue.html",
         caller=caller,

@@ -17,7 +17,7 @@ from service.webhooks.dependencies import WebhooksDep
 from service.webhooks.event_types import RUN_ENDS, EventPattern
 
 router = APIRouter(include_in_schema=False, route_class=Route)
-SHOWN = 200
+MAX_LISTED = 200
 """Tokens and webhooks that the page lists at most."""
 
 
@@ -28,8 +28,8 @@ def get_settings(caller: CallerDep, tokens: TokensDep, webhooks: WebhooksDep) ->
         "settings.html",
         caller=caller,
         section="settings",
-        tokens=[one for one in tokens.page(limit=SHOWN, after=None).tokens if one.revoked_at is None],
-        endpoints=webhooks.endpoints.page(limit=SHOWN, after=None).endpoints,
+        tokens=[one for one in tokens.page(limit=MAX_LISTED, after=None).tokens if one.revoked_at is None],
+        endpoints=webhooks.endpoints.page(limit=MAX_LISTED, after=None).endpoints,
         scopes=list(RANKS),
         events=get_args(EventPattern),
         default_events=RUN_ENDS,

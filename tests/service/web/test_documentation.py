@@ -34,7 +34,7 @@ def test_links_of_all_pages_lead_to_pages_headings_and_files() -> None:
             name = page.removeprefix(PREFIX).strip("/")
             leads_to = path if not page else document_path(name)
             if leads_to is None:
-                known = page.startswith(PREFIX) and not anchor and (attachment(name) or pages_below(name))
+                known = page.startswith(PREFIX) and not anchor and bool(attachment(name) or pages_below(name))
             else:
                 known = not anchor or anchor in {one.anchor for one in document(leads_to).sections}
             if not known:

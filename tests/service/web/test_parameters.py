@@ -17,6 +17,11 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/docs"): (),
     ("GET", "/runs/{run_id}"): ("scale", "outliers", "smooth", "lines", "zoom", "x", "tab", "at"),
     ("GET", "/runs/{run_id}/report"): ("at",),
+    ("GET", "/queue"): (),
+    ("GET", "/settings"): (),
+    ("GET", "/documentation"): ("q",),
+    ("GET", "/documentation/{page:path}"): (),
+    ("GET", "/studies/new"): ("study", "preset", "from"),
     ("GET", "/studies"): ("after",),
     ("GET", "/studies/{study_id}"): (
         *("scale", "outliers", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
@@ -45,12 +50,14 @@ def test_table_lists_every_page() -> None:
 @pytest.mark.parametrize("page", PARAMETERS, ids=" ".join)
 def test_unknown_parameter_is_refused_and_the_known_ones_are_listed(client: TestClient, page: tuple[str, str]) -> None:
     method, path = page
-    address = path.format(run_id="run_none", study_id="study_none", dataset_id="digits", name="krogh1991")
-    answer = client.request(method, address, params={"qqq": 1}, follow_redirects=False)
+    address = path.replace(":path", "").format(
+        run_id="run_none", study_id="study_none", dataset_id="digits", name="krogh1991", page="howto/compare"
+    )
+    answer = client.request(method, address, params={"zzz": 1}, follow_redirects=False)
     known = PARAMETERS[page]
     hint = f"Known: {', '.join(known)}." if known else "This route takes no parameters."
-    message = f"Unknown parameter 'qqq'. {hint}"
-    error = {"pointer": "qqq", "code": "unknown_parameter", "message": message, "allowed": list(known)}
+    message = f"Unknown parameter 'zzz'. {hint}"
+    error = {"pointer": "zzz", "code": "unknown_parameter", "message": message, "allowed": list(known)}
     assert (answer.status_code, answer.json()["errors"]) == (422, [error])
 
 
@@ -77,7 +84,9 @@ def test_every_known_parameter_is_accepted(client: TestClient) -> None:
         params = {name: values.get(name, "") for name in names}
         if "reproductions" in path:
             params |= {name: {"scale": "full", "format": "csv"}[name] for name in names}
-        address = path.format(run_id=run["id"], study_id=study["id"], dataset_id="penguins", name="krogh1991")
+        address = path.replace(":path", "").format(
+            run_id=run["id"], study_id=study["id"], dataset_id="penguins", name="krogh1991", page="howto/compare"
+        )
         answer = client.request(method, address, params=params, follow_redirects=False)
         assert answer.status_code < 400, (path, answer.text)
 

@@ -22,7 +22,7 @@ def listed(page: str) -> list[str]:
     return re.findall(r'class="row-link" href="/runs/[^"]+">([^<]+)</a>', page)
 
 
-def test_empty_queue_says_how_to_start_a_worker(client: TestClient) -> None:
+def test_empty_queue_names_the_command_that_starts_a_worker(client: TestClient) -> None:
     page = queue(client)
     for text in ("No run trains.", "No run waits.", "fitwell worker"):
         assert text in page
