@@ -30,6 +30,9 @@ let controller = null;
 let timer = null;
 
 async function load() {
+  body = await initialBody();
+  build();
+  preview();
   catalog = await request("/v1/catalog");
   const options = [
     ["Regularizers", "regularizers"],
@@ -42,9 +45,6 @@ async function load() {
     ),
   );
   byId("add-arm").append(...options);
-  body = await initialBody();
-  build();
-  preview();
 }
 
 /** The study in the address, of the selected preset, of an existing run, or the example. */
