@@ -106,7 +106,7 @@ def test_excerpts_are_escaped() -> None:
 
 def test_help_on_pages_explains_terms_of_the_page_of_concepts() -> None:
     templates = (Path(service.web.__file__).parent / "templates").glob("*.html")
-    pattern = re.compile(r"parts\.help\('([^']+)'\)|parts\.chart\([^)]*, '([a-z-]{12,})'\)")
+    pattern = re.compile(r"""parts\.help\(["']([^"']+)["']\)|parts\.chart\([^)]*, ["']([a-z-]{12,})["']\)""")
     used = {"".join(names) for file in templates for names in pattern.findall(file.read_text())}
     assert {"verdict", "look", "diagnosis", "like-for-like-curves"} <= used
     for anchor in used:
