@@ -31,12 +31,12 @@ def test_study_is_composed_and_started(opened: Opened, served: Serving, watched:
     page.locator(".arm").last.get_by_role("button", name="Remove").click()
     page.get_by_label("Repeat every arm").select_option("seeds")
     page.get_by_label("Replicates, at most").fill("2")
-    expect(cost.get_by_role("listitem").first).to_contain_text("seeds")  # a warning: two seeds cannot decide
+    expect(cost.get_by_role("listitem").first).to_contain_text("No difference can be significant")
     page.get_by_label("Epoch").select_option("last")
     body = json.loads(page.get_by_label("Study as JSON").input_value())
     assert body["seeds"] == 2
     assert list(body["arms"]) == ["plain", "dropout", "decay"]
-    body["base"] |= {"epochs": 2, "model": {"kind": "linear"}}
+    body["base"] |= {"epochs": 2, "model": {"kind": "mlp", "hidden": [4]}}
     page.get_by_label("Study as JSON").fill(json.dumps(body))
     expect(page.get_by_label("Spec that all arms share")).to_have_value(json.dumps(body["base"], indent=2))
     page.reload()
