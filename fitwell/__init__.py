@@ -40,7 +40,7 @@ from fitwell.run import AsyncRun, Run
 from fitwell.run_views import Diagnosis, Event
 from fitwell.study import AsyncStudy, Study, compare
 
-__version__ = version("fitwell")
+__version__: str
 
 __all__ = [
     "AcrossDatasets",
@@ -84,3 +84,10 @@ __all__ = [
     "compare",
     "errors",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """Return ``__version__``, which is in the metadata of the installed package."""
+    if name == "__version__":
+        return version("fitwell")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
 
-from fitwell import __version__
 from fitwell.commands import (
     bias_variance,
     comparisons,
@@ -61,7 +61,7 @@ PANELS = {
 def _print_version(requested: bool) -> None:
     """Print the version of the package, and exit."""
     if requested:
-        typer.echo(f"fitwell {__version__}")
+        typer.echo(f"fitwell {version_of('fitwell')}")
         raise typer.Exit
 
 
