@@ -20,7 +20,8 @@ COOKIE = "fitwell_token"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Where a token is needed; ``client`` has none."""
-    with serving(tmp_path_factory.mktemp("signing") / "home", workers=0, FITWELL_AUTH="required") as one:
+    home = tmp_path_factory.mktemp("signing") / "home"
+    with serving(home, workers=0, FITWELL_AUTH="required", FITWELL_WEBHOOK_ALLOW_PRIVATE="true") as one:
         yield one
 
 
@@ -223,6 +224,18 @@ def test_tokens_and_webhooks_are_managed_in_the_browser(
         with pytest.raises(fitwell.NotAuthenticated):
             list(alice.runs.list())
     hook = page.get_by_role("form", name="Create a webhook")
+    hook.get_by_label("Address").fill("ftp://127.0.0.1/hook")
+    hook.get_by_role("button", name="Create webhook").click()
+    expect(hook.locator("[role=alert]")).to_contain_text("https")
     hook.get_by_label("Address").fill("http://127.0.0.1:9/hook")
     hook.get_by_role("button", name="Create webhook").click()
-    expect(hook.get_by_role("alert")).not_to_be_empty()
+    expect(hook.get_by_role("status")).to_contain_text("whsec_")
+    (endpoint,) = admin.webhooks.list()
+    page.reload()
+    row = page.get_by_role("row", name=endpoint.url)
+    row.get_by_role("button", name="Send a test").click()
+    expect(row.get_by_role("button").first).to_contain_text("Failed: ")  # nothing listens on the port
+    row.get_by_role("button", name="Delete").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Confirm").click()
+    assert list(admin.webhooks.list()) == []

@@ -18,6 +18,12 @@ const secrets = {
   webhook: (created) => ["Secret that signs the requests:", created.secret],
 };
 
+/** What became of a test delivery. */
+function result({ status, attempts }) {
+  const { error, status_code: code } = attempts.at(-1) ?? {};
+  return status === "succeeded" ? "Delivered" : `Failed: ${error ?? code ?? status}`;
+}
+
 async function create(form) {
   const { create: path, kind } = form.dataset;
   form.querySelector("[role=alert]").textContent = "";
@@ -53,10 +59,7 @@ document.addEventListener("click", async ({ target }) => {
   const sending = target.closest("[data-send]");
   if (sending) {
     sending.disabled = true;
-    sending.textContent = await post(sending.dataset.send).then(
-      () => "Sent",
-      (error) => error.message,
-    );
+    sending.textContent = await post(sending.dataset.send).then(result, (error) => error.message);
   }
 });
 
