@@ -34,6 +34,7 @@ from fitwell.errors import (
 from fitwell.history import History
 from fitwell.importance import StudyImportance
 from fitwell.learning_curves import LearningCurves
+from fitwell.listed import Listed
 from fitwell.model_views import Calibration, Predictions
 from fitwell.reproductions import AsyncReproduction, Reproduction
 from fitwell.run import AsyncRun, Run
@@ -62,6 +63,7 @@ __all__ = [
     "Gone",
     "History",
     "LearningCurves",
+    "Listed",
     "Misunderstood",
     "NotAllowed",
     "NotAuthenticated",

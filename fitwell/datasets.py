@@ -9,7 +9,7 @@ from pydantic import Field
 from fitwell.notebook import card
 from fitwell.reading_options import OptionChanges, UploadOptions, body, query
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
-from fitwell.sync_async import LiveView, Resource, TransportT, call, iterator
+from fitwell.sync_async import LiveView, Resource, TransportT, call, listing
 from fitwell.table_columns import Column, ColumnTable
 from fitwell.upload_content import Data, upload_of
 
@@ -127,7 +127,7 @@ class Datasets(Resource[TransportT]):
         """
         return self._from_data((yield from fetch_json(Request("GET", api_path("datasets", dataset_id)))))
 
-    @iterator
+    @listing
     def list(self) -> ItemFlow[Dataset[TransportT]]:
         """Yield the built-in datasets, then uploads, newest first; fetches page by page."""
         yield from paginate("/v1/datasets", {"limit": 100}, self._from_data)

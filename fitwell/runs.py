@@ -12,7 +12,7 @@ from fitwell.history import History
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.run import Run
 from fitwell.run_views import Event, RunChanges, Validation
-from fitwell.sync_async import Resource, TransportT, call, iterator
+from fitwell.sync_async import Resource, TransportT, call, iterator, listing
 
 Part = Mapping[str, Any]
 KIND_FIELDS = ("dataset", "model", "loss", "optimizer", "schedule")
@@ -84,7 +84,7 @@ class Runs(Resource[TransportT]):
         """
         return self._from_response((yield from send(Request("GET", api_path("runs", run_id)))))
 
-    @iterator
+    @listing
     def list(
         self,
         *,

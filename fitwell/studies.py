@@ -12,7 +12,7 @@ from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, pagi
 from fitwell.runs import expand_short_forms
 from fitwell.study import Study
 from fitwell.study_views import StudyMetadata
-from fitwell.sync_async import Resource, TransportT, View, call, iterator
+from fitwell.sync_async import Resource, TransportT, View, call, listing
 
 
 class StudyFields(StudyMetadata, total=False):
@@ -83,7 +83,7 @@ class Studies(Resource[TransportT]):
         """
         return self._from_data((yield from fetch_json(Request("GET", api_path("studies", study_id)))))
 
-    @iterator
+    @listing
     def list(self) -> ItemFlow[Study[TransportT]]:
         """Yield studies, newest first; fetches page by page."""
         yield from paginate("/v1/studies", {"limit": 100}, self._from_data)

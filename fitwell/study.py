@@ -34,7 +34,7 @@ from fitwell.run import Run
 from fitwell.run_views import Event
 from fitwell.study_stream import study_events
 from fitwell.study_views import Arm, ReportOptions, Schedule, StudyProgress
-from fitwell.sync_async import LiveView, TransportT, call, iterator
+from fitwell.sync_async import LiveView, TransportT, call, iterator, listing
 from fitwell.transport import AsyncTransport
 from fitwell.tuning import Tuning
 
@@ -97,7 +97,7 @@ class Study(LiveView[TransportT]):
             study = yield from self._fetch(Request("GET", self.path, patient=True))
         return study
 
-    @iterator
+    @listing
     def runs(self) -> ItemFlow[Run[TransportT]]:
         """Yield the runs of the study, newest first; fetches page by page."""
         params = {"study_id": self.id, "limit": 1000}

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Sel
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar
 
+from fitwell.listed import Listed
 from fitwell.requests import Flow, ItemFlow
 from fitwell.transport import AsyncTransport, Transport
 
@@ -48,7 +49,8 @@ class RemoteMethod:
 
     def __init__(self, flow: Callable[..., Any]) -> None:
         signature = inspect.signature(flow)
-        result = str(signature.return_annotation).replace("ItemFlow[", "Iterator[")
+        kind = "Listed" if self.runner == "listed" else "Iterator"
+        result = str(signature.return_annotation).replace("ItemFlow[", f"{kind}[")
         if result.startswith("Flow["):
             result = result.removeprefix("Flow[").removesuffix("]")
 
@@ -90,6 +92,22 @@ class iterator(RemoteMethod, Generic[S, P, T]):  # noqa: N801 - a decorator
 
     @overload
     def __get__(self, instance: HasTransport[Transport], owner: Any) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, instance: HasTransport[AsyncTransport], owner: Any) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return super().__get__(instance, owner)
+
+
+class listing(RemoteMethod, Generic[S, P, T]):  # noqa: N801 - a decorator
+    """A method that returns a list, which is fetched page by page."""
+
+    runner = "listed"
+
+    def __init__(self, flow: Callable[Concatenate[S, P], ItemFlow[T]]) -> None:
+        super().__init__(flow)
+
+    @overload
+    def __get__(self, instance: HasTransport[Transport], owner: Any) -> Callable[P, Listed[T]]: ...
     @overload
     def __get__(self, instance: HasTransport[AsyncTransport], owner: Any) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:

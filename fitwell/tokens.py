@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
-from fitwell.sync_async import Resource, TransportT, View, call, iterator
+from fitwell.sync_async import Resource, TransportT, View, call, listing
 
 
 class Token(View):
@@ -55,7 +55,7 @@ class Tokens(Resource[TransportT]):
         body = token_body(owner=owner, name=name, scopes=scopes, expires_at=expires_at, max_active_runs=max_active_runs)
         return Token.model_validate((yield from fetch_json(Request("POST", "/v1/tokens", json=body, repeatable=False))))
 
-    @iterator
+    @listing
     def list(self) -> ItemFlow[Token]:
         """Yield the owner's tokens, or all tokens for an admin, newest first; fetches page by page."""
         yield from paginate("/v1/tokens", {"limit": 100}, Token.model_validate)

@@ -10,6 +10,7 @@ import httpx2
 
 from fitwell.errors import BadAddress
 from fitwell.execution import AsyncExecution, Execution
+from fitwell.listed import Listed
 from fitwell.requests import Flow, ItemFlow, Request, Yield, send, stream_once
 
 T = TypeVar("T")
@@ -55,6 +56,10 @@ class Transport(_Address):
             while isinstance(step := execution.next(), Yield):
                 yield step.item
 
+    def listed(self, flow: ItemFlow[T]) -> Listed[T]:
+        """Return the items of a flow, which is executed as far as they are needed."""
+        return Listed(self.items(flow))
+
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a custom request and return the response; ``options`` are the fields of ``requests.Request``.
 
@@ -95,6 +100,10 @@ class AsyncTransport(_Address):
         async with AsyncExecution(self.url, self._http, flow) as execution:
             while isinstance(step := await execution.next(), Yield):
                 yield step.item
+
+    def listed(self, flow: ItemFlow[T]) -> AsyncIterator[T]:
+        """Execute a flow and yield its items."""
+        return self.items(flow)
 
     async def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a custom request and return the response; ``options`` are the fields of ``requests.Request``.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
-from fitwell.sync_async import Resource, TransportT, View, call, iterator
+from fitwell.sync_async import Resource, TransportT, View, call, listing
 
 COLLECTION = "webhook_endpoints"
 TEST_TIMEOUT_SECONDS = 60.0
@@ -97,7 +97,7 @@ class Webhooks(Resource[TransportT]):
         """
         return (yield from _send_endpoint("GET", api_path(COLLECTION, endpoint_id)))
 
-    @iterator
+    @listing
     def list(self) -> ItemFlow[Endpoint]:
         """Yield endpoints, newest first; fetches page by page."""
         yield from paginate(api_path(COLLECTION), {"limit": 100}, Endpoint.model_validate)
@@ -139,7 +139,7 @@ class Webhooks(Resource[TransportT]):
         request = Request("POST", api_path(COLLECTION, endpoint_id, "test"), timeout=TEST_TIMEOUT_SECONDS)
         return Delivery.model_validate((yield from fetch_json(request)))
 
-    @iterator
+    @listing
     def deliveries(self, endpoint_id: str, *, status: str | None = None) -> ItemFlow[Delivery]:
         """Yield the deliveries of an endpoint, newest first; fetches page by page.
 
