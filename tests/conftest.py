@@ -36,6 +36,7 @@ from worker.spec.run import RunSpec
 pytest_plugins = (
     "tests.plugins.no_skips",
     "tests.plugins.plain_tensors",
+    "tests.plugins.restored_products",
     "tests.plugins.servers",
     "tests.plugins.shared_routes",
     "tests.plugins.shared_statements",
