@@ -21,6 +21,9 @@ GENERATOR_VERSION := 0.29.1
 SERVERS := $(VENV)/servers
 SERVERS_PACKAGES := mlflow-skinny==3.17.2 aiohttp alembic cryptography flask flask-cors graphene huey pandas sqlalchemy \
   'moto[s3,server]'
+# Trackers of experiments, beside the client that exports to them.
+TRACKERS := $(VENV)/trackers
+TRACKERS_PACKAGES := wandb==0.31.0 trackio==0.43.0
 # Modules that are never imported need not be compiled.
 UNUSED := /tests/|/(sympy|networkx|mypy|mypyc|fontTools)/|/torch/(_inductor|_dynamo)/|/ray/(rllib|data|train|tune|llm|serve)/
 # The linter of scripts and style sheets, from npm.
@@ -60,7 +63,12 @@ $(SERVERS)/.ready: $(READY)
 	$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(SERVERS_PACKAGES)
 	@touch $@
 
-peers: $(GENERATOR)/.ready $(SERVERS)/.ready
+$(TRACKERS)/.ready: $(READY)
+	@$(PYTHON) -m venv $(TRACKERS)
+	$(TRACKERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e . $(TRACKERS_PACKAGES)
+	@touch $@
+
+peers: $(GENERATOR)/.ready $(SERVERS)/.ready $(TRACKERS)/.ready
 
 demo: $(READY)
 	$(BIN)/fitwell demo

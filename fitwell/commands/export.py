@@ -14,7 +14,7 @@ import typer
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL, RunOrStudyID
 from fitwell.commands.references import find
-from fitwell.exporters import tensorboard
+from fitwell.exporters import tensorboard, trackio, wandb
 from fitwell.exporters.mlflow import Tracking
 from fitwell.local import LocalError
 from fitwell.run import Run
@@ -31,6 +31,8 @@ class ExportFormat(StrEnum):
     JSON = "json"
     TENSORBOARD = "tensorboard"
     MLFLOW = "mlflow"
+    WANDB = "wandb"
+    TRACKIO = "trackio"
 
 
 def export(
@@ -46,14 +48,17 @@ def export(
         typer.Option(
             "--to",
             help="File (of a single run) or folder; default: the current folder. For mlflow, the server's address; "
-            "default: MLFLOW_TRACKING_URI.",
+            "default: MLFLOW_TRACKING_URI. For trackio, the folder of its projects; default: TRACKIO_DIR.",
         ),
     ] = None,
-    experiment: Annotated[str, typer.Option("--experiment", help="For mlflow: name of the experiment.")] = "fitwell",
+    experiment: Annotated[
+        str,
+        typer.Option("--experiment", help="For mlflow, name of the experiment; for wandb and trackio, of the project."),
+    ] = "fitwell",
     url: URL = None,
     as_json: JSON = False,
 ) -> None:
-    """Export the histories of runs to files, TensorBoard or MLflow; prints each destination."""
+    """Export the histories of runs to files or to another program; prints each destination."""
     tracking = _tracking(to) if form is ExportFormat.MLFLOW else None
     with Client(url) as client:
         resources = [find(client, identifier) for identifier in ids]
@@ -87,6 +92,10 @@ def _export_run(
     if tracking is not None:
         return tracking.export(run, run.history, experiment=experiment)
     target = Path(to or ".")
+    if form is ExportFormat.WANDB:
+        return str(wandb.write(run, run.history, target, project=experiment))
+    if form is ExportFormat.TRACKIO:
+        return trackio.write(run, run.history, target if to else None, project=experiment)
     if form is ExportFormat.TENSORBOARD:
         return str(tensorboard.write(run, run.history, target))
     if several or (to or "").endswith(("/", os.sep)):

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from fitwell.errors import FitwellError, Unreachable
-from fitwell.exporters.epoch_times import epoch_end_times
+from fitwell.exporters.points import epoch_end_times
 from fitwell.history import History
 from fitwell.run import Run
 

@@ -6,12 +6,11 @@ TensorBoard stores numbers in single precision.
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from fitwell.errors import NotInstalled
-from fitwell.exporters.epoch_times import epoch_end_times
+from fitwell.exporters.packages import imported
+from fitwell.exporters.points import points
 from fitwell.history import History
 from fitwell.run import Run
 
@@ -24,23 +23,17 @@ def write(run: Run[Any], history: History, directory: Path) -> Path:
     Raises:
         NotInstalled: tensorboardX is not installed.
     """
-    try:
-        writers = import_module("tensorboardX")
-    except ModuleNotFoundError as error:
-        raise NotInstalled(
-            "tensorboardX is not installed. Install it with: pip install 'fitwell[tensorboard]'"
-        ) from error
+    writers = imported("tensorboardX", "pip install 'fitwell[tensorboard]'")
     target = directory / run.id
     for previous in target.glob("events.out.tfevents.*"):
         previous.unlink()  # a repeated export replaces the line
-    times = epoch_end_times(run, history)
+    rows = list(points(run, history))
     writer = writers.SummaryWriter(str(target))
     with writer:
-        writer.add_text("spec", f"```json\n{json.dumps(run.spec, indent=2)}\n```", 0, walltime=times[0] if times else 0)
-        for name, values in history.columns().items():
-            if name == "epoch":
-                continue
-            for epoch, value, time in zip(history.epoch, values, times, strict=True):
-                if value is not None:
-                    writer.add_scalar(name.replace(".", "/"), value, epoch, walltime=time)
+        writer.add_text(
+            "spec", f"```json\n{json.dumps(run.spec, indent=2)}\n```", 0, walltime=rows[0].time if rows else 0
+        )
+        for point in rows:
+            for name, value in point.values.items():
+                writer.add_scalar(name, value, point.epoch, walltime=point.time)
     return target

@@ -33,6 +33,14 @@ def installed(name: str) -> str:
     return str(SERVERS / name)
 
 
+def installed_python(name: str) -> str:
+    """Return the Python of an environment that ``make peers`` installs; skips the test if it is not installed."""
+    path = Path(sys.prefix) / name / "bin/python"
+    if not path.exists():
+        pytest.skip(f"{name} is not installed: make test installs it")
+    return str(path)
+
+
 def server_environment() -> dict[str, str]:
     """Return an environment in which Python compiles what a server imports once, not at each start."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
