@@ -29,6 +29,7 @@ from fitwell.errors import BadAddress, FitwellError, Misunderstood, NotInstalled
 from fitwell.exit_codes import HELP, Exit
 from fitwell.local import LocalError
 from fitwell.spec_files import SpecFileError
+from fitwell.terminal.help import use_plain_flags
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,6 +78,7 @@ def _options(
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+use_plain_flags(app, data.app, tokens.app, webhooks.app)
 app.add_typer(data.app, name="data", rich_help_panel="Specs and data")
 app.add_typer(tokens.app, name="token", rich_help_panel="Server")
 app.add_typer(webhooks.app, name="webhook", rich_help_panel="Integrations")

@@ -136,6 +136,14 @@ def leaves(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{name}", command
 
 
+def test_help_shows_flags_without_a_type() -> None:
+    for line in (["--help"], ["study", "--help"], ["data", "--help"], ["data", "add", "--help"]):
+        text = CliRunner().invoke(app, line, env={"COLUMNS": "200"}).output
+        assert "--help" in text
+        assert "<bool>" not in text
+    assert re.search(r"--header +--no-header +Whether", text)
+
+
 def test_chart_distinguishes_curves_without_color() -> None:
     epochs, losses = list(range(1, 30)), [1 / epoch for epoch in range(1, 30)]
     series: dict[str, list[float | None]] = {"train.loss": [*losses], "val.loss": [one + 0.2 for one in losses]}
