@@ -91,7 +91,7 @@ def available_processors() -> int:
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that is free at the moment."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port

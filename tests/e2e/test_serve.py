@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+import fitwell
 from tests import warm
 from tests.patience import eventually, scaled
 from tests.processes import UNBROKEN_LEASE, Serving, free_port, serving, serving_anew
@@ -80,6 +82,19 @@ def test_used_port_and_unwritable_directory_are_reported_without_a_traceback(tmp
     (tmp_path / "file").write_text("")
     result = fitwell_command("serve", "--data-dir", str(tmp_path / "file" / "x"), "--port", str(free_port()))
     assert (result.returncode, "not writable" in result.stderr, "Traceback" in result.stderr) == (5, True, False)
+
+
+def test_port_of_0_is_a_free_one(tmp_path: Path) -> None:
+    line = ["serve", "--data-dir", str(tmp_path), "--port", "0", "--workers", "0"]
+    command = [sys.executable, "-P", "-m", "fitwell.cli", *line]
+    with warm.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            ready = next(text for text in process.stdout if b"running at" in text).decode()
+            with fitwell.Client(re.findall(r"http://\S+", ready)[0]) as client:
+                assert list(client.runs.list()) == []
+        finally:
+            process.terminate()
 
 
 def test_sigterm_saves_the_run_and_the_next_start_resumes_it(tmp_path: Path) -> None:

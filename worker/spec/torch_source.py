@@ -250,6 +250,10 @@ def _expression(tree: Tree | str, indent: int) -> str:
     if isinstance(tree, str):
         return tree
     numbered = all(name.isdigit() for name in tree)
+    if numbered and [int(name) for name in tree] != list(range(len(tree))):
+        raise TypeError(
+            f"Numbers in the names of layers have gaps: {', '.join(tree)}. Name layers without parameters too."
+        )
     begin, end = ("nn.ModuleList([", "])") if numbered else ("nn.ModuleDict({", "})")
     lines = [begin]
     for name, inner in tree.items():

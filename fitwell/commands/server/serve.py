@@ -16,6 +16,7 @@ from fitwell.local import (
     child_command,
     ensure_port_free,
     ensure_writable,
+    free_port,
     lifeline,
     module_command,
     require_installed,
@@ -26,7 +27,9 @@ DataDir = Annotated[
     typer.Option("--data-dir", envvar="FITWELL_DATA_DIR", help="Directory of database, datasets and checkpoints."),
 ]
 Host = Annotated[str, typer.Option("--host", envvar="FITWELL_HOST", help="Address to listen on.")]
-Port = Annotated[int, typer.Option("--port", envvar="FITWELL_PORT", min=0, max=65535, help="Port to listen on.")]
+Port = Annotated[
+    int, typer.Option("--port", envvar="FITWELL_PORT", min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+]
 MAX_DEFAULT_WORKERS = 4
 DEFAULT_WORKERS = min(available_processors(), MAX_DEFAULT_WORKERS)
 DEFAULT_DATA_DIR = Path("~/.local/share/fitwell")
@@ -52,6 +55,7 @@ def serve(
     started = time.monotonic()
     home = data_dir.expanduser().resolve()
     ensure_writable(home)
+    port = port or free_port(host)
     ensure_port_free(host, port)
     server = LocalServer({"FITWELL_DATA_DIR": str(home)}, host=host, port=port, workers=workers)
     server.start()

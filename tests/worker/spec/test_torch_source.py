@@ -19,6 +19,7 @@ from tests.laws.strategies import example
 from tests.worker.spec.test_graph import run_of
 from worker.spec.graph import NoGraph
 from worker.spec.models import KINDS as MODELS
+from worker.spec.models.mlp import MLP
 from worker.spec.networks.model import LayeredModel
 from worker.spec.onnx_file import INPUT, Scaling, onnx_of
 from worker.spec.run import RunSpec
@@ -112,3 +113,12 @@ def test_texts_of_a_dataset_are_literals() -> None:
     texts = ['"""\nimport os', "'\\", "ü\ud800", "x" * 300]
     assert ascii_literal(texts).isascii()
     assert eval(ascii_literal(texts)) == texts
+
+
+def test_numbers_of_layers_have_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = MLP.named_layers
+    monkeypatch.setattr(
+        MLP, "named_layers", lambda self: [(name.replace("layers.1", "layers.2"), one) for name, one in named(self)]
+    )
+    with pytest.raises(TypeError, match=r"gaps: 0, 2\. Name layers without parameters too"):
+        source_of(run_of(model={"kind": "mlp", "hidden": [5, 4]}), "A run.")

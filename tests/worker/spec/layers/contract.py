@@ -28,6 +28,8 @@ from worker.spec.torch_source import definitions_of
 Tensors = dict[str, Tensor]
 OTHER_SHAPES: tuple[Shape, ...] = ((1,), (4,), (7,), (1, 1), (4, 6), (3, 5), (1, 1, 1), (4, 6, 6), (3, 7, 5))
 """Shapes of every rank that a row can have."""
+LARGE = 4
+"""One row of so many is that many times as large."""
 COUNTED = "num_batches_tracked"
 """A buffer of torch's batch normalization that changes no result where a momentum is set."""
 
@@ -44,7 +46,9 @@ class Example(NamedTuple):
         values = self.layer.example_values
         if values:
             return torch.randint(values, (count, *self.shape), generator=generator).to(dtype)
-        return torch.randn(count, *self.shape, dtype=torch.float64, generator=generator).to(dtype)
+        rows = torch.randn(count, *self.shape, dtype=torch.float64, generator=generator)
+        rows[count - count // LARGE :] *= LARGE  # beyond the bounds of a layer, such as those of relu6
+        return rows.to(dtype)
 
     def module(self) -> nn.Module:
         """Return the module that ``model.py`` has, in float64, with tensors that differ from how they begin."""

@@ -77,6 +77,14 @@ def test_contract_detects_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> N
         contract.computes_as_the_module(RELU)
 
 
+@pytest.mark.parametrize("rule", [contract.computes_as_the_module, contract.onnx_equals_evaluation])
+def test_contract_reaches_bounds(rule: Callable[[Example], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    rule(RELU)
+    monkeypatch.setattr(ReLULayer, "forward", lambda self, x, state: x.relu().clamp(max=4))
+    with pytest.raises(AssertionError):
+        rule(RELU)
+
+
 def test_contract_detects_draws_that_depend_on_the_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     contract.rows_depend_on_their_piece_alone(DROPOUT)
     monkeypatch.setattr(contract.Draws, "__call__", lambda self, name: self._draws(0, name, 1, 0, self._rows))
