@@ -122,6 +122,7 @@ class PredictionsQuery(QueryModel):
     count: int = Field(default=10, ge=1, le=100, description="Images to draw, at most.")
     first: int = Field(default=0, ge=0, le=2**31, description="Index of the first image, from 0.")
     split: Split = Field(default="test", description="The part of the dataset.")
+    wrong: bool = Field(default=False, description="Draw only images whose predicted class is wrong, from `first` on.")
     at: Snapshot = "best"
     theme: ThemeName = "light"
 

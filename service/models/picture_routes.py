@@ -85,7 +85,8 @@ async def get_predictions_png(request: Request, run_id: str, query: PredictionsP
     """Draw images of the run's data with their true and predicted classes; wrong predictions are marked."""
     model = await run_in_threadpool(models.find, run_id, query.at)
     identity = (run_id, model.title, model.at, model.file.epoch, model.file.sha256)
-    tag = etag("predictions", version("fitwell"), *identity, query.count, query.first, query.split, query.theme)
+    drawn = (query.count, query.first, query.split, query.theme, query.wrong)
+    tag = etag("predictions", version("fitwell"), *identity, *drawn)
     if matches(request, tag):
         return not_modified(tag)
     dataset = RunSpec.of(model.spec).dataset
@@ -93,6 +94,9 @@ async def get_predictions_png(request: Request, run_id: str, query: PredictionsP
     if query.first >= rows:
         known = f"has rows 0 to {rows - 1}" if rows else "has no rows"
         raise SpecRefused.at("first", "no_such_row", f"The split {query.split!r} has no row {query.first}; it {known}.")
-    indices = tuple(range(query.first, min(query.first + query.count, rows)))
-    picture = await models.grid(run_id, query.at, Chosen(split=query.split, indices=indices), query.theme)
+    if query.wrong and not dataset.classes:
+        raise NotMeasured(f"{run_id} predicts a number, which is not right or wrong. Leave wrong out.")
+    last = query.first + 1 if query.wrong else min(query.first + query.count, rows)
+    chosen = Chosen(split=query.split, indices=tuple(range(query.first, last)))
+    picture = await models.grid(run_id, query.at, chosen, query.theme, query.count if query.wrong else None)
     return Response(picture, 200, {**PNG_HEADERS, "etag": tag}, PNG)

@@ -9,6 +9,7 @@ PLACES = {
     "no_metric": ("metric", "no_metric"),
     "no_data": ("/split", "dataset_missing"),
     "no_preparation": ("", "dataset_missing"),
+    "none_wrong": ("first", "no_such_row"),
     "no_positive_value": ("metrics", "no_positive_value"),
 }
 """Places and codes of what the predictor process refuses for an invalid request."""

@@ -211,23 +211,23 @@ class Models(StoredModels):
         weights, _, data = await self.compute(run_id, at, lambda model, _: Calibrate(model=model, split=split))
         return await asyncio.to_thread(ModelReliability.of, weights, split, data, bins)
 
-    async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme) -> bytes:
-        """Return a picture of images with their true and predicted classes.
+    async def grid(self, run_id: str, at: At, chosen: Chosen, theme: Theme, wrong: int | None = None) -> bytes:
+        """Return a picture of the chosen images, or of ``wrong`` images from that row on, with both classes.
 
         Raises:
             RunNotFound: No run has this id.
             NotMeasured: The run has no weights of this epoch.
             FileLost: The weights are missing or altered.
-            SpecRefused: The dataset has no such rows.
+            SpecRefused: The dataset has no such rows, or the model predicts all of them right.
             Sealed: They are test rows, and the run's study is still searching.
             Unprocessable: The rows are not images, or the picture needs too much memory.
             Unavailable, TookTooLong: The picture is not possible at the moment.
         """
 
         def order(model: ModelFile, weights: ModelWeights) -> DrawGrid:
-            rows = f"{chosen.split} rows {chosen.indices[0]} to {chosen.indices[-1]}"
-            title = f"{weights.title}: {rows}, {weights.at} epoch {weights.file.epoch}"
-            return DrawGrid(model=model, chosen=chosen, title=title, theme=theme)
+            rows = "wrong rows" if wrong else f"rows {chosen.indices[0]} to {chosen.indices[-1]}"
+            title = f"{weights.title}: {chosen.split} {rows}, {weights.at} epoch {weights.file.epoch}"
+            return DrawGrid(model=model, chosen=chosen, wrong=wrong, title=title, theme=theme)
 
         await asyncio.to_thread(self.check_unsealed, run_id, chosen.split)
         _, _, picture = await self.compute(run_id, at, order)

@@ -24,6 +24,7 @@ Reason = Literal[
     "no_data",
     "no_preparation",
     "no_such_row",
+    "none_wrong",
     "no_image",
     "no_positive_value",
     "no_space",
@@ -176,6 +177,8 @@ class DrawGrid(Message):
     say: Literal["draw_grid"] = "draw_grid"
     model: ModelFile
     chosen: Chosen
+    wrong: int | None = None
+    """Draw at most so many images whose predicted class is wrong, from the chosen row on."""
     title: str
     theme: Theme
 

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from service.sandbox.predicting.curves import curve
 from service.sandbox.predicting.dataset_rows import Rows
+from service.sandbox.predicting.drawings import drawing
 from service.sandbox.predicting.evaluations import describe, evaluate, file_rows, importance
-from service.sandbox.predicting.grids import Judged, classes_judged, grid, numbers_judged
 from service.sandbox.predicting.loaded_models import OrderRefused, predictions, short_of_memory
 from service.sandbox.predicting.messages import (
     ROW_SCORES,
@@ -84,7 +84,7 @@ def _result(order: AnyOrder, content: bytes, cache: ModelCache) -> tuple[Message
         case Export():
             return _export(order, cache), b""
         case DrawGrid():
-            return _draw_grid(order, cache)
+            return Answer(), drawing(order, cache)
         case DrawCurve():
             picture = curve(order)
             return (picture, b"") if isinstance(picture, Refused) else (Answer(), picture)
@@ -177,20 +177,6 @@ def _export(order: Export, cache: ModelCache) -> Answer:
         temporary.unlink(missing_ok=True)
         raise OrderRefused("no_space", f"The file could not be written ({error.strerror}).") from error
     return Answer(sha256=hashlib.sha256(content).hexdigest())
-
-
-def _draw_grid(order: DrawGrid, cache: ModelCache) -> tuple[Answer, bytes]:
-    loaded = cache.model(order.model)
-    dataset = loaded.spec.dataset
-    if len(dataset.shape) < 2 or (len(dataset.shape) == 3 and dataset.shape[0] not in (1, 3)):
-        message = (
-            f"Rows of {dataset.kind!r} have the shape {list(dataset.shape)} and cannot be drawn: they are not images."
-        )
-        raise OrderRefused("no_image", message)
-    rows = cache.rows(loaded, order.chosen)
-    outputs, true = predictions(loaded, rows.x), rows.y.tolist()
-    labels = classes_judged(outputs, true, dataset.classes) if dataset.classes else numbers_judged(outputs, true)
-    return Answer(), grid(Judged(rows.x, dataset.white, labels), order.title, order.theme)
 
 
 class Limits:

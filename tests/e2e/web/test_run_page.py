@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from service.web.rendering import duration
 from tests.e2e.web.conftest import Opened, Trained, drawn
-from tests.patience import scaled
+from tests.patience import eventually, scaled
 from tests.processes import Serving
 
 SECONDS = (0.0, 59.9, 59.97, 119.6, 359.7, 3599.6, 7199.0, 86_399.0, 260_000.0)
@@ -63,6 +63,22 @@ def test_one_switch_selects_the_epoch_of_the_whole_page(opened: Opened, trained:
         expect(page.locator(".downloads")).to_contain_text(f"{at.capitalize()} model")
         assert ("at=last" in page.url) is (at == "last")
     assert page.url.endswith("?smooth=0.2")
+
+
+def test_wrong_images_and_scores_of_each_class_are_shown_on_request(opened: Opened, trained: Trained) -> None:
+    run = trained.overfit
+    page = opened(f"/runs/{run.id}")
+    page.locator("#confusion-title").scroll_into_view_if_needed()
+    page.get_by_text("Precision and recall").click()
+    first = run.confusion(at="best").classes[0]
+    cells = page.locator("[data-classes] tbody tr").first.locator("td")
+    expect(cells).to_have_count(5)
+    expect(cells.nth(3)).to_have_text(f"{first.recall:.4f}")
+    page.get_by_label("Wrong ones only").check()
+    image = page.locator(".pictures img")
+    expect(image).to_have_attribute("src", re.compile("wrong=true"))
+    eventually(lambda: image.evaluate("picture => picture.naturalWidth") > 0)
+    expect(page.locator("[data-note]")).to_be_empty()
 
 
 def test_report_is_of_the_epoch_that_the_page_displays(opened: Opened, trained: Trained) -> None:

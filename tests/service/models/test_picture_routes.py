@@ -8,8 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
+from safetensors.numpy import load, save
 
-from tests.service.models.serving import Service
+from service.sandbox.predicting.grids import CELL, HEAD
+from tests.service.models.serving import Service, weights
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +58,43 @@ def test_pictures_have_the_requested_size_and_format(service: Service, run_id: s
     assert service.client.get(f"/v1/runs/{run_id}/predictions.png?count=11&first=3", headers=known).status_code == 304
     few = service.client.get(f"/v1/runs/{run_id}/predictions.png?first=354")
     assert few.status_code == 200, "one row is left"
+
+
+def test_wrong_images_are_those_that_the_model_predicts_wrong(service: Service, run_id: str) -> None:
+    predicted = service.predict(run_id, {"split": "test", "indices": list(range(355))}).json()
+    pairs = zip(predicted["labels"], predicted["true_labels"], strict=True)
+    wrong = [i for i, (label, true) in enumerate(pairs) if label != true]
+    assert 10 < len(wrong) < 355
+
+    def drawn(query: str) -> tuple[int, int]:
+        """Return the columns and lines of images."""
+        answer = service.client.get(f"/v1/runs/{run_id}/predictions.png?wrong=true&{query}")
+        assert answer.status_code == 200, answer.text
+        width, height = Image.open(BytesIO(answer.content)).size
+        return width // CELL[0], (height - HEAD) // CELL[1]
+
+    assert drawn(f"count=4&first={wrong[-4]}") == (4, 1)
+    assert drawn(f"count=20&first={wrong[-10]}") == (5, 2), "ten are left"
+    assert drawn("count=10") == (5, 2)
+
+
+def test_wrong_images_are_refused_if_all_are_right(service: Service) -> None:
+    claim = service.begin(seed=91)
+    content = weights(**claim.spec)
+    service.keep(claim, "best", content=content)
+    labels = service.predict(claim.run_id, {"split": "test", "indices": list(range(355))}).json()["true_labels"]
+    tensors = load(content)
+    (bias,) = (tensor for tensor in tensors.values() if tensor.shape == (10,))
+    bias[labels[-1]] += 1e6  # so every row is predicted as the last one's class
+    service.keep(claim, "best", content=save(tensors))
+    last = max(i for i, label in enumerate(labels) if label != labels[-1])
+    none = service.client.get(f"/v1/runs/{claim.run_id}/predictions.png?wrong=true&first={last + 1}")
+    assert (none.status_code, none.json()["errors"][0]["pointer"]) == (422, "first")
+    assert f"No test row from {last + 1} on is predicted wrong." in none.text
+    number = service.finished(dataset={"kind": "linear"}, model={"kind": "linear"})
+    refused = service.client.get(f"/v1/runs/{number}/predictions.png?wrong=true")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_measured")
+    assert "Leave wrong out" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import { Chart } from "../charts/chart.js";
 import { drawConfusion } from "../charts/confusion.js";
 import { drawImportance } from "../charts/importance.js";
 import { guessingStyle, lineStyle, seriesStyle } from "../charts/palette.js";
+import { loadPictures, setUpPictures } from "../charts/pictures.js";
 import { drawReliability } from "../charts/reliability.js";
 import { drawWeights } from "../charts/weights.js";
 import { setUpDialogs } from "../forms/dialogs.js";
@@ -174,12 +175,7 @@ function fixServerAddress() {
 /** Times, themed images and measured parts, which the server's markup leaves to scripts. */
 function enhance() {
   showRelativeTimes();
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-  for (const image of document.querySelectorAll("img[data-light]")) {
-    const source = dark ? image.dataset.dark : image.dataset.light;
-    if (image.getAttribute("src") !== source) image.src = source;
-    image.onerror = () => image.closest("section").remove(); // the run's model is not stored
-  }
+  loadPictures();
   for (const section of document.querySelectorAll(
     Object.keys(MEASURED)
       .map((name) => `[data-${name}]`)
@@ -275,6 +271,7 @@ document.addEventListener("theme", enhance);
 document.querySelectorAll("[data-tabs]").forEach(setUpTabs);
 fixServerAddress();
 setUpDialogs();
+setUpPictures();
 enhance();
 loadHistory().then(() => {
   if ("active" in page.dataset) subscribe(`/v1/runs/${id}/events`, page.dataset.mark, onEvent, { once: true });
