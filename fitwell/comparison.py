@@ -36,8 +36,15 @@ class Variance(View):
     residual: float
 
 
+class SeedValue(View):
+    """The value of an arm at one seed; that of a split if each has several seeds."""
+
+    seed: int
+    value: float
+
+
 class Group(View):
-    """Statistics of an arm over its seeds."""
+    """Statistics of an arm over its seeds, whose values are ``values``."""
 
     id: str
     n: int
@@ -49,6 +56,8 @@ class Group(View):
     missing: int = 0
     variance: Variance | None = None
     guessing: float | None = None
+    values: list[SeedValue] = Field(default=[])
+    within_one_standard_error: bool | None = None
 
 
 class Look(View):
@@ -159,6 +168,7 @@ class Comparison(Tabular):
     sequential: Course | None = None
     correction: str = "holm"
     min_seeds_possible: int
+    best: str | None = None
     arms: list[Group]
     pairs: list[Pair]
     curves: dict[str, list[dict[str, Any]]]

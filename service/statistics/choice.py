@@ -56,6 +56,11 @@ class Choice:
     seeds: tuple[int, ...]
     candidates: tuple[Candidate, ...]
 
+    @property
+    def within(self) -> list[str]:
+        """The arms as good as the best within one standard error, including the best."""
+        return [one.id for one in self.candidates if one.within]
+
 
 def choose(
     measurements: Iterable[Measurement],

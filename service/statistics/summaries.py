@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Summary:
     missing: int
     std_within: float | None
     """Standard deviation of the cells within a seed, pooled over the seeds; None if every seed has one cell."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """The mean over its cells of every complete seed, by seed."""
 
 
 def summarize(
@@ -71,8 +73,10 @@ def summaries_of(
     """Summarize every group over its ``complete`` seeds, whose means are ``values``."""
     summaries = []
     for (group, seeds), means, flips in zip(table.items(), values, tests, strict=True):
-        states = [combined_state(cells.values()) for cells in seeds.values()]
+        by_seed = {seed: combined_state(cells.values()) for seed, cells in seeds.items()}
+        states = list(by_seed.values())
         counts = {state: states.count(state) for state in ("diverged", "unfinished", "missing")}
+        measured = [seed for seed, state in by_seed.items() if state == "measured"]
         counts["missing"] += len(set(expected) - seeds.keys())
         summaries.append(
             Summary(
@@ -82,6 +86,7 @@ def summaries_of(
                 std=std_of(means),
                 interval=flips.interval if flips else None,
                 std_within=_pooled_std(complete[group]),
+                values=dict(zip(measured, means.tolist(), strict=True)),
                 **counts,
             )
         )

@@ -14,14 +14,16 @@ import sqlalchemy as sa
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
 from service.statistics.choice import Choice, Rule, choose
+from service.statistics.pairing import Measurement
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.datasets import placed_arms
 from service.studies.errors import NothingToChoose
 from service.studies.looks import not_yet
 from service.studies.measurements import measure
 from service.studies.metrics import EpochRule, check_at, check_metric, lower_is_better, rows_of
 from service.studies.simplicity import Order, Specs, infer_order, parse_order
-from service.studies.study_data import epoch_rule, read_study
+from service.studies.study_data import StudyData, epoch_rule, read_study
 from worker.spec.run import RunSpec
 
 SEED = 0
@@ -158,6 +160,20 @@ def choose_arm(connection: sa.Connection, study: Row, query: ChoiceQuery) -> Cho
         choice=choice,
         spec=_on_all_rows(specs[choice.chosen], None if folds is None else epochs),
         epochs=specs[choice.chosen]["epochs"],
+    )
+
+
+def best_arm(study: Row, measurements: Sequence[Measurement], data: StudyData, lower_is_better: bool) -> Choice | None:
+    """Return the choice of the best arm by any metric; None if no arm is measured, or arms have different datasets."""
+    if len({placed.dataset for placed in placed_arms(study).values()}) > 1:
+        return None
+    return choose(
+        measurements,
+        arms=data.groups,
+        rule="best",
+        simplicity={},
+        lower_is_better=lower_is_better,
+        on_folds=data.design.folds is not None,
     )
 
 

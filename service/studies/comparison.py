@@ -12,12 +12,14 @@ import sqlalchemy as sa
 
 from service.errors import SpecRefused
 from service.runs.states import TERMINAL
+from service.statistics.choice import Choice
 from service.statistics.comparison import Comparison, compare, samples_of
 from service.statistics.curves import Band, Curve, Series, curve
 from service.statistics.pairing import Measurement, PairedSample
 from service.statistics.resampling import VarianceComponents
 from service.store.rows import Row
 from service.studies import queries as studies
+from service.studies.choice import best_arm
 from service.studies.crossings import first_epochs
 from service.studies.datasets import pairs_within_datasets
 from service.studies.looks import ALPHA, NotYet, not_yet
@@ -87,6 +89,8 @@ class Compared:
     """By pair, if requested: the comparison on each split alone."""
     complete: bool
     comparison: Comparison
+    best: Choice | None
+    """The best arm, and those within one standard error of it; None while runs are unfinished."""
     guessing: Mapping[str, float]
     """By group: the mean of the metric for predictions that ignore the inputs."""
     curves: Mapping[str, Sequence[Curve]]
@@ -131,6 +135,7 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
     lower = question.prefers_lower(metric)
     sample = _sample(study, measurements, data.groups, baseline, lower, by_arm=by == ("arm",))
     verdicts = _judged(connection, study, question, data.runs, sample, exploratory=exploratory)
+    complete = all(run.status in TERMINAL for run in data.runs)
     pairs, several = verdicts.comparison.pairs, data.design.seeds_within_split is not None
     return Compared(
         study_id=study.id,
@@ -151,8 +156,9 @@ def compare_groups(connection: sa.Connection, study: Row, question: Question) ->
         corrected=corrected_p_values(connection, study, metric, pairs),
         of_splits=tests_of_splits(measurements, pairs, lower) if several and question.each_split else {},
         course=verdicts.course,
-        complete=all(run.status in TERMINAL for run in data.runs),
+        complete=complete,
         comparison=verdicts.comparison,
+        best=best_arm(study, measurements, data, lower) if complete and by == ("arm",) else None,
         guessing=_guessing(data.slots, studies.guessing_of(connection, study.id, metric)),
         curves=_curves_by_name(connection, study, data, question),
     )

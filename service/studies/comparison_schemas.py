@@ -42,6 +42,13 @@ class VarianceView(BaseModel):
         return cls(total=components.total, **shares)
 
 
+class SeedValue(BaseModel):
+    """The value at one seed: the mean over its folds."""
+
+    seed: int = Field(description="The seed; the split if each has several seeds.")
+    value: float
+
+
 class GroupView(BaseModel):
     """Statistics of a group over its seeds."""
 
@@ -61,18 +68,24 @@ class GroupView(BaseModel):
         default=None,
         description="Mean of the metric for predictions that ignore the inputs; null if no run recorded it.",
     )
+    values: list[SeedValue] = Field(default=[], description="The `n` values whose mean is `mean`, by seed.")
+    within_one_standard_error: bool | None = Field(
+        default=None, description="Whether the arm is as good as `best`, within one standard error; null without it."
+    )
 
     @classmethod
     def of(cls, group: Summary, compared: Compared) -> GroupView:
         """Return the view of a group."""
         names = ("id", "n", "mean", "std", "diverged", "unfinished", "missing")
-        folds = compared.folds
+        folds, best = compared.folds, compared.best
         return cls(
             **{name: getattr(group, name) for name in names},
             ci=group.interval,
             folds=None if folds is None else FoldsView(n=folds, sd_within=group.std_within),
             variance=VarianceView.of(compared.variances.get((group.id,))),
             guessing=compared.guessing.get(group.id),
+            values=[SeedValue(seed=seed, value=group.values[seed]) for seed in sorted(group.values)],
+            within_one_standard_error=None if best is None else group.id in best.within,
         )
 
 
@@ -232,6 +245,11 @@ class ComparisonView(BaseModel):
     )
     comparisons: int
     min_seeds_possible: int
+    best: str | None = Field(
+        default=None,
+        description="The arm with the best mean, as `choice` with `rule=best` has it; null while runs are unfinished, "
+        "over several datasets, and for other groups than arms. On test rows it describes, and must not choose.",
+    )
     arms: list[GroupView]
     pairs: list[PairView]
     curves: dict[str, list[CurveView]] = Field(description="Requested curves by series.")
@@ -260,6 +278,7 @@ class ComparisonView(BaseModel):
             by=list(compared.by),
             alpha=compared.comparison.alpha,
             correction=compared.comparison.correction,
+            best=None if compared.best is None else compared.best.best,
             comparisons=len(compared.comparison.pairs),
             min_seeds_possible=compared.comparison.min_seeds,
             arms=[GroupView.of(group, compared) for group in compared.comparison.groups],

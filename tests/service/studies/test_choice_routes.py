@@ -87,6 +87,19 @@ def test_strongest_arm_within_one_standard_error_is_chosen_with_a_valid_spec(cli
     assert choice(client, address)["chosen"] == result["best"]
 
 
+def test_comparison_marks_the_arms_that_the_choice_is_between(finished: tuple[TestClient, str]) -> None:
+    client, address = finished
+    chosen = choice(client, address)
+    same = {name: chosen[name] for name in ("metric", "at", "epoch_by")}
+    compared = client.get(f"{address}/compare", params=same).json()
+    assert compared["best"] == chosen["best"]
+    within = {arm["id"]: arm["within_one_standard_error"] for arm in compared["arms"]}
+    assert within == {one["arm"]: one["within_one_standard_error"] for one in chosen["arms"]}
+    assert sum(within.values()) == 2
+    grouped = client.get(f"{address}/compare", params={**same, "by": "regularizers.0.strength"}).json()
+    assert (grouped["best"], grouped["arms"][0]["within_one_standard_error"]) == (None, None)
+
+
 def test_stop_rules_on_validation_metrics_are_left_out_of_the_chosen_spec(client: TestClient, work: Jobs) -> None:
     stop = [{"kind": "early_stopping", "patience": 1}, {"kind": "max_steps", "steps": 1000}]
     address = study(client, work, base={**BASE, "stop": stop})

@@ -28,6 +28,9 @@ def test_comparison_equals_an_independent_computation(client: TestClient, work: 
         assert group["std"] == pytest.approx(values[group["id"]].std(ddof=1))
         assert group["n"] == 8
     (pair,) = result["pairs"]
+    for group in result["arms"]:
+        assert [one["seed"] for one in group["values"]] == list(range(8))
+        assert [one["value"] for one in group["values"]] == pytest.approx(values[group["id"]].tolist())
     assert (pair["arm"], pair["baseline"], pair["n"], pair["test"]) == ("dropout", "plain", 8, "sign_flip_exact")
     assert pair["mean_difference"] == pytest.approx(d.mean())
     assert pair["p"] == np.mean(np.abs(signs @ d) >= abs(d.sum()))
