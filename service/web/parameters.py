@@ -86,6 +86,9 @@ class StudyPageQuery(ChartQuery):
     correction: str = ""
     curve: str = ""
     view: str = ""
+    sort: str = Field(default="", description="The column that sorts the comparison; descending after a minus sign.")
+    field: str = Field(default="", description="Path of the varied field that the metric is drawn against.")
+    split: str = Field(default="", description="Path of the field whose values are the lines of that chart.")
 
 
 class StudyReportQuery(QueryModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import NewStudyQuery, StudyListQuery, StudyPageQuery
 from service.web.rendering import render
 from service.web.summaries import epoch_name
+from service.web.varied_fields import varied_fields
 from worker.spec.run import RunSpec
 
 router = APIRouter(include_in_schema=False, route_class=Route)
@@ -92,6 +94,10 @@ def get_study(
         series=sorted({name for run in arms.values() for name in run.last} | {judging.metric}),
         paths=list(dict.fromkeys(path for arm in judging.arms for path in arm.values)),
         arm_labels={arm.id: arm_id("", {"arm": arm.name, **arm.values})[2:-1] for arm in judging.arms},
+        varied={
+            "arms": [{"id": arm.id, "name": arm.name} for arm in judging.arms],
+            "fields": [asdict(one) for one in varied_fields(judging.arms, differing)],
+        },
         sized=has_sizes(judging),
         importance=importance_query(arms),
         decomposes=has_bias_and_variance(judging, arms),

@@ -25,6 +25,7 @@ PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/studies"): ("after",),
     ("GET", "/studies/{study_id}"): (
         *("scale", "outliers", "smooth", "lines", "zoom", "metric", "at", "by", "pairs", "correction", "curve", "view"),
+        *("sort", "field", "split"),
     ),
     ("GET", "/studies/{study_id}/report"): (
         *("metric", "at", "epoch_by", "by", "pairs", "baseline", "correction", "curve", "band"),

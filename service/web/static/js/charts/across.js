@@ -1,19 +1,17 @@
 // A study on several datasets: its arms over all of them, as the API returns them.
 import { breakable, html } from "../kit/elements.js";
-import { formatNumber, formatSigned } from "../kit/format.js";
+import { CORRECTIONS, formatInterval, formatNumber, formatP, formatSigned } from "../kit/format.js";
 import { legend, profilesFigure } from "./profiles.js";
 import { ranksFigure } from "./ranks.js";
+import { drawResponsively } from "./responsive.js";
 
-const CORRECTIONS = { max_t: "maxT", holm: "Holm" };
 const SCALES = {
   guessing: "0 is what guessing gets on the dataset, 1 the best possible value",
   best: "0 is what guessing gets on the dataset, 1 the best run there",
   none: "the metric itself",
   range: "within a given range",
 };
-const MIN_FIGURE_WIDTH = 280;
 const MAX_FIGURE_WIDTH = 720;
-let redraw = null;
 
 export function showAcross(across) {
   const tables = across.arms.length ? [pairsTable(across), scoresTable(across), datasetsTable(across)] : [];
@@ -24,19 +22,9 @@ export function showAcross(across) {
   if (!across.arms.length) return;
   document.getElementById("profiles-legend").replaceChildren(...legend(across.arms));
   document.getElementById("ranks-card").hidden = across.ranks === null;
-  redraw?.disconnect();
-  redraw = new ResizeObserver(() => {
-    fill("profiles", (width) => profilesFigure(across, width));
-    if (across.ranks) fill("ranks", (width) => ranksFigure(across, width));
-  });
-  redraw.observe(document.getElementById("across-figures"));
-}
-
-/** Draw a figure as wide as its place; widths are kept, so that drawing does not resize the place again. */
-function fill(id, draw) {
-  const place = document.getElementById(id);
-  const width = Math.floor(Math.min(Math.max(place.clientWidth, MIN_FIGURE_WIDTH), MAX_FIGURE_WIDTH));
-  place.replaceChildren(draw(width));
+  const fill = (id, draw) => drawResponsively(document.getElementById(id), draw, MAX_FIGURE_WIDTH);
+  fill("profiles", (width) => profilesFigure(across, width));
+  if (across.ranks) fill("ranks", (width) => ranksFigure(across, width));
 }
 
 function titled(title, headings, rows) {
@@ -72,7 +60,7 @@ function scoresTable({ arms, baseline }) {
         arm.arm === baseline ? html("span", { class: "tag" }, "baseline") : null,
       ),
       estimateCell(arm.iqm, "num"),
-      html("td", { class: "num faint wide" }, interval(arm.iqm.ci)),
+      html("td", { class: "num faint wide" }, formatInterval(arm.iqm.ci)),
       estimateCell(arm.mean, "num wide"),
       estimateCell(arm.median, "num wide"),
       estimateCell(arm.optimality_gap, "num wide"),
@@ -100,11 +88,11 @@ function pairsTable({ pairs, correction }) {
       {},
       html("th", { scope: "row" }, ...breakable(`${arm} − ${baseline}`)),
       estimateCell(pair.probability_of_improvement, "num wide"),
-      html("td", { class: "num wide", title: interval(here.ci) }, formatSigned(here.mean_difference)),
-      html("td", { class: "num wide" }, pValue(here.p_adjusted)),
+      html("td", { class: "num wide", title: formatInterval(here.ci) }, formatSigned(here.mean_difference)),
+      html("td", { class: "num wide" }, formatP(here.p_adjusted)),
       verdictCell(here.verdict),
       html("td", { class: "num wide" }, `${over.wins} of ${over.n}`),
-      html("td", { class: "num wide" }, pValue(over.p_adjusted)),
+      html("td", { class: "num wide" }, formatP(over.p_adjusted)),
       verdictCell(over.verdict),
     ),
   );
@@ -113,7 +101,7 @@ function pairsTable({ pairs, correction }) {
 
 /** A statistic, with its descriptive interval as the tooltip. */
 function estimateCell({ value, ci }, kind) {
-  return html("td", { class: kind, title: interval(ci) }, formatNumber(value));
+  return html("td", { class: kind, title: formatInterval(ci) }, formatNumber(value));
 }
 
 function datasetsTable({ datasets, arms, metric, at }) {
@@ -140,14 +128,6 @@ function datasetsTable({ datasets, arms, metric, at }) {
 
 function verdictCell(verdict) {
   return html("td", {}, html("span", { class: `state ${verdict}` }, verdict.replace("_", " ")));
-}
-
-function interval(ci) {
-  return ci ? `${formatNumber(ci[0])} … ${formatNumber(ci[1])}` : "–";
-}
-
-function pValue(p) {
-  return p === null ? "–" : p.toFixed(3);
 }
 
 function summary({ arms, pairs, not_yet: pending, datasets, min_datasets_possible: fewest }) {

@@ -1,9 +1,9 @@
-// The table of a study's comparison: arms, paired differences and verdicts, as the API returns them.
-import { breakable, html, svg } from "../kit/elements.js";
-import { formatNumber, formatSigned } from "../kit/format.js";
+// A study's comparison: its table, a sentence with the verdicts and the fine print, as the API returns them.
+import { html } from "../kit/elements.js";
+import { CORRECTIONS, formatNumber } from "../kit/format.js";
+import { showVerdictTable } from "./verdict_table.js";
 
 const VERDICTS = { better: "is better than", worse: "is worse than", equivalent: "is equivalent to" };
-const CORRECTIONS = { max_t: "maxT", holm: "Holm" };
 /** What a verdict holds for, by the sources of variation that replicates differ in. */
 const REPLICATES = {
   seed: "Seeds alone vary: verdicts hold on this split of the data.",
@@ -12,125 +12,19 @@ const REPLICATES = {
   "seed,data": "Each seed has data of its own.",
 };
 const MAX_SUMMARIZED_PAIRS = 4;
-const FOREST_WIDTH = 190;
-const FOREST_HEIGHT = 24;
 
-export function showComparison(comparison) {
-  const headings = [
-    [groupLabel(comparison.by), ""],
-    ["n", "num wide"],
-    [`${comparison.metric}, ${comparison.at}`, "num"],
-    ["95 % interval", "num wide"],
-    ["Against", baselineClass(comparison)],
-    ["Difference", "num"],
-    ["Differences by seed, with interval", "wide"],
-    [`p (${CORRECTIONS[comparison.correction]})`, "num wide"],
-    ["Verdict", ""],
-  ];
-  const scale = differenceRange(comparison.pairs);
-  const table = html(
-    "table",
-    { class: "verdicts" },
-    html(
-      "thead",
-      {},
-      html("tr", {}, ...headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, ...breakable(text)))),
-    ),
-    html("tbody", {}, ...comparison.arms.flatMap((arm) => armRows(arm, comparison, scale))),
-  );
-  document.getElementById("verdicts").replaceChildren(table);
-  document.getElementById("verdict-line").replaceChildren(...summary(comparison));
-  document.getElementById("fine-print").textContent = finePrint(comparison);
+/** ``fields`` are those that the study varies. */
+export function showComparison(comparison, fields) {
+  showVerdictTable(document.getElementById("verdicts"), comparison, fields);
+  document.getElementById("verdict-line").replaceChildren(...summary(named(comparison, fields)));
+  document.getElementById("fine-print").textContent = finePrint(named(comparison, fields));
 }
 
-function groupLabel(by) {
-  return by.length === 1 && by[0] === "arm" ? "Arm" : by.join(", ");
-}
-
-/** Narrow screens show the baseline only where it differs from row to row. */
-function baselineClass({ baseline }) {
-  return baseline === null ? "" : "wide";
-}
-
-function armRows(arm, comparison, scale) {
-  const pairs = comparison.pairs.filter((pair) => pair.arm === arm.id);
-  const against = baselineClass(comparison);
-  const baselines = new Set(comparison.baseline === null ? [] : comparison.pairs.map((pair) => pair.baseline));
-  const armCells = [
-    html("th", { scope: "row" }, ...breakable(arm.id), ...armTags(arm, baselines)),
-    html("td", { class: "num wide" }, String(arm.n)),
-    html("td", { class: "num" }, formatNumber(arm.mean), deviation(arm.std)),
-    html("td", { class: "num faint wide" }, interval(arm.ci)),
-  ];
-  if (!pairs.length) return [html("tr", {}, ...armCells, ...emptyCells(against, "", "wide", "wide", ""))];
-  const repeated = [
-    html("th", { scope: "row", class: "faint" }, ...breakable(arm.id)),
-    ...emptyCells("wide", "", "wide"),
-  ];
-  return pairs.map((pair, i) =>
-    html(
-      "tr",
-      {},
-      ...(i === 0 ? armCells : repeated.map((cell) => cell.cloneNode(true))),
-      ...pairCells(pair, against, scale),
-    ),
-  );
-}
-
-function armTags(arm, baselines) {
-  const problems = ["diverged", "unfinished", "missing"].filter((name) => arm[name]);
-  const texts = [...(baselines.has(arm.id) ? ["baseline"] : []), ...problems.map((name) => `${arm[name]} ${name}`)];
-  return texts.map((text) => html("span", { class: "tag" }, text));
-}
-
-function pairCells(pair, against, scale) {
-  const title = `95 % interval, unadjusted: ${interval(pair.ci)}`;
-  return [
-    html("td", { class: `against ${against}` }, ...breakable(pair.baseline)),
-    html("td", { class: "num" }, formatSigned(pair.mean_difference), deviation(pair.std)),
-    html("td", { class: "wide", title }, forestPlot(pair, scale)),
-    html("td", { class: "num wide", title: `Holm: ${pValue(pair.p_holm)}` }, pValue(pair.p_adjusted)),
-    html("td", {}, html("span", { class: `state ${pair.verdict}` }, pair.verdict.replace("_", " "))),
-  ];
-}
-
-function pValue(p) {
-  return p === null ? "–" : p.toFixed(3);
-}
-
-function emptyCells(...classes) {
-  return classes.map((name) => html("td", { class: name }));
-}
-
-function deviation(std) {
-  return std === null ? null : html("span", { class: "wide" }, ` ± ${formatNumber(std)}`);
-}
-
-function interval(ci) {
-  return ci ? `${formatNumber(ci[0])} … ${formatNumber(ci[1])}` : "–";
-}
-
-/** [lowest, highest] of all pairs' differences and intervals, zero included: the x axis of the forest plots. */
-function differenceRange(pairs) {
-  const values = pairs.flatMap((pair) => [...pair.differences.map(({ difference }) => difference), ...(pair.ci ?? [])]);
-  return [Math.min(0, ...values), Math.max(0, ...values)];
-}
-
-/** A dot for each seed, a diamond at the mean, a line for the interval; the dashed line marks zero. */
-function forestPlot(pair, [low, high]) {
-  if (pair.mean_difference === null || high === low) return "–";
-  const x = (value) => 8 + ((value - low) / (high - low)) * (FOREST_WIDTH - 16);
-  const seeds = pair.differences.map(({ seed, difference }) => `seed ${seed} ${formatSigned(difference)}`);
-  const size = { viewBox: `0 0 ${FOREST_WIDTH} ${FOREST_HEIGHT}`, width: FOREST_WIDTH, height: FOREST_HEIGHT };
-  const label = `Mean ${formatSigned(pair.mean_difference)}; ${seeds.join(", ")}`;
-  return svg(
-    "svg",
-    { class: `forest ${pair.verdict}`, ...size, role: "img", "aria-label": label },
-    svg("line", { class: "none", x1: x(0), x2: x(0), y1: 1, y2: 23 }),
-    ...pair.differences.map(({ difference }) => svg("circle", { class: "seed", cx: x(difference), cy: 12, r: 3 })),
-    pair.ci ? svg("line", { class: "interval", x1: x(pair.ci[0]), x2: x(pair.ci[1]), y1: 12, y2: 12 }) : null,
-    svg("path", { class: "mean", d: `M${x(pair.mean_difference)} 5l4.500 7l-4.500 7l-4.500-7z` }),
-  );
+/** The comparison with arms named by the fields that they differ in. */
+function named(comparison, fields) {
+  const arms = comparison.arms.map((arm) => ({ ...arm, id: fields.label(arm.id) }));
+  const label = (pair) => ({ ...pair, arm: fields.label(pair.arm), baseline: fields.label(pair.baseline) });
+  return { ...comparison, arms, pairs: comparison.pairs.map(label) };
 }
 
 /** One sentence that states the decided pairs. */
@@ -172,6 +66,7 @@ function finePrint(comparison) {
     `Paired by seed; ${testName(comparison)} over ${comparisons} comparison${plural(comparisons)}; α = ${+comparison.alpha.toPrecision(3)}.`,
     biased.length &&
       `Stopping early exaggerates the mean${plural(biased.length)} of ${biased.join(", ")}; the intervals hold.`,
+    bestOf(comparison),
     REPLICATES[comparison.generalizes_over.join()],
     shares(comparison.arms),
     conservative(pairs),
@@ -186,6 +81,14 @@ function finePrint(comparison) {
   ]
     .filter(Boolean)
     .join(" ");
+}
+
+/** The arms that the rows mark. */
+function bestOf({ best, arms, metric, at }) {
+  if (!best || arms.length < 2) return null;
+  const within = arms.filter((arm) => arm.within_one_standard_error).length;
+  const caution = metric.startsWith("test.") ? " To choose an arm, use a metric of validation rows." : "";
+  return `Best: the mean ${at} ${metric}; ${within} of ${arms.length} arms are within one standard error of it.${caution}`;
 }
 
 /** The metric of predictions that ignore the inputs; it differs between arms with other data. */

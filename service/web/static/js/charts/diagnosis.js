@@ -2,7 +2,8 @@
 import { breakable, html } from "../kit/elements.js";
 import { formatNumber, formatSigned } from "../kit/format.js";
 
-export function showDiagnosis({ arms, metric }) {
+/** ``fields`` are those that the study varies, which name its arms. */
+export function showDiagnosis({ arms, metric }, fields) {
   const headings = [
     ["Arm", ""],
     ["n", "num wide"],
@@ -20,16 +21,16 @@ export function showDiagnosis({ arms, metric }) {
       {},
       html("tr", {}, ...headings.map(([text, kind]) => html("th", { scope: "col", class: kind }, text))),
     ),
-    html("tbody", {}, ...arms.map(armRow)),
+    html("tbody", {}, ...arms.map((arm) => armRow(arm, fields.label(arm.arm)))),
   );
   document.getElementById("diagnoses").replaceChildren(table);
 }
 
-function armRow({ arm, n, verdict, lowest, regret, p, explanation }) {
+function armRow({ n, verdict, lowest, regret, p, explanation }, name) {
   return html(
     "tr",
     {},
-    html("th", { scope: "row" }, ...breakable(arm)),
+    html("th", { scope: "row" }, ...breakable(name)),
     html("td", { class: "num wide" }, String(n)),
     html("td", { title: explanation }, html("span", { class: `state ${verdict}` }, verdict.replaceAll("_", " "))),
     html("td", { class: "num wide" }, formatNumber(lowest)),

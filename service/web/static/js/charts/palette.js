@@ -34,6 +34,33 @@ export function lineColor(line) {
   return themeColor(`line-${line.color}`);
 }
 
+/** Classes of colors from the best value, shade-0, to the worst. */
+const SHADES = 9;
+/** Values so many times further from the best than the median is have the last shade, so that one does not hide others. */
+const MAX_DISTANCE = 3;
+
+/** The class of each value's color, and the value from which all have the last one. */
+export function shades(values, lowerIsBetter) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => (lowerIsBetter ? a - b : b - a));
+  const [best, median, worst] = [sorted[0], sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  const span = Math.min(Math.abs(worst - best), MAX_DISTANCE * Math.abs(median - best) || Infinity) || 1;
+  const shade = (value) => Math.min(SHADES - 1, Math.floor((Math.abs(value - best) / span) * SHADES));
+  return {
+    best,
+    last: lowerIsBetter ? best + span : best - span,
+    shadeOf: (value) => (Number.isFinite(value) ? `shade-${shade(value)}` : "shade-none"),
+  };
+}
+
+/** The shades with the values that they stand for. */
+export function shadeLegend({ best, last }, format) {
+  const box = { viewBox: `0 0 ${SHADES * 16} 12`, width: SHADES * 16, height: 12, "aria-hidden": "true" };
+  const squares = Array.from({ length: SHADES }, (_, i) =>
+    svg("rect", { class: `shade-${i}`, x: i * 16, y: 0, width: 16, height: 12 }),
+  );
+  return [`${format(best)} (best) `, svg("svg", { ...box, class: "shades" }, ...squares), ` ${format(last)} or worse`];
+}
+
 /** A short piece of the line, or a point, for legends. */
 export function swatch(line) {
   const box = { viewBox: "0 0 28 8", width: 28, height: 8 };

@@ -1,5 +1,6 @@
 // Performance profiles: the share of each arm's runs whose score is above a threshold.
 import { html, svg } from "../kit/elements.js";
+import { linearTicks } from "./axes.js";
 import { lineStyle, swatch } from "./palette.js";
 
 const HEIGHT = 300;
@@ -31,7 +32,7 @@ export function profilesFigure({ thresholds, profiles }, width) {
       svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(share), y2: y(share) }),
       svg("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`),
     ]),
-    ...scoreTicks(low, high, width).flatMap((score) => [
+    ...linearTicks(low, high, Math.max(2, width / 60)).flatMap((score) => [
       svg("line", { class: "grid", x1: x(score), x2: x(score), y1: TOP, y2: HEIGHT - BOTTOM }),
       svg("text", { x: x(score), y: HEIGHT - BOTTOM + 16, "text-anchor": "middle" }, String(score)),
     ]),
@@ -53,14 +54,4 @@ export function legend(arms) {
 
 function lineClass(i) {
   return `line-${lineStyle(i).color}`;
-}
-
-/** Round scores, about one for every 60 pixels. */
-function scoreTicks(low, high, width) {
-  const raw = (high - low || 1) / Math.max(2, width / 60);
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((digit) => digit * power).find((one) => one >= raw);
-  const first = Math.ceil(low / step - 1e-9);
-  const count = Math.floor(high / step + 1e-9) - first + 1;
-  return Array.from({ length: Math.max(0, count) }, (_, i) => Number(((first + i) * step).toPrecision(6)));
 }

@@ -1,4 +1,6 @@
-// Numbers and times as text.
+// Numbers, times and names of the API as text.
+
+export const CORRECTIONS = { max_t: "maxT", holm: "Holm" };
 
 export function formatNumber(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -15,6 +17,15 @@ export function formatX(label, x) {
 export function formatSigned(value) {
   if (value === null || value === undefined) return "–";
   return `${value < 0 ? "−" : "+"}${formatNumber(Math.abs(value))}`;
+}
+
+/** A 95 % interval, or a dash. */
+export function formatInterval(ci) {
+  return ci ? `${formatNumber(ci[0])} … ${formatNumber(ci[1])}` : "–";
+}
+
+export function formatP(p) {
+  return p === null ? "–" : p.toFixed(3);
 }
 
 /** A duration in its two largest units, rounded to the smaller one before it is split, as the server writes it. */

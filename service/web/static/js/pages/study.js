@@ -4,10 +4,13 @@ import { offerBiasVariance } from "../charts/bias_variance.js";
 import { Chart } from "../charts/chart.js";
 import { showComparison } from "../charts/comparison.js";
 import { showDiagnosis } from "../charts/diagnosis.js";
+import { Fields } from "../charts/fields.js";
 import { drawStudyImportance } from "../charts/importance.js";
 import { showLearningCurves } from "../charts/learning_curve.js";
 import { showLooks } from "../charts/looks.js";
 import { lineStyle } from "../charts/palette.js";
+import { showShares } from "../charts/shares.js";
+import { showFields, showSeeds } from "../charts/study_figures.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { showRelativeTimes } from "../kit/format.js";
@@ -16,6 +19,7 @@ import { refreshParts, subscribe, throttle } from "../kit/stream.js";
 const page = document.getElementById("content");
 const id = page.dataset.study;
 const form = document.getElementById("controls");
+const fields = new Fields(JSON.parse(page.dataset.varied));
 const chart = new Chart(document.getElementById("curves"), { name: `${id}-curves` });
 const curveSection = document.getElementById("learning-curve");
 const curveChart = curveSection && new Chart(curveSection, { name: `${id}-learning-curve`, sizes: true });
@@ -70,8 +74,11 @@ async function compare() {
     error.textContent = "";
     updateBaselines(comparison);
     drawCurves(selected, comparison, curves ?? comparison);
-    showComparison(comparison);
+    showComparison(comparison, fields);
     showLooks(comparison);
+    showFields(document.getElementById("fields"), comparison, fields);
+    showSeeds(document.getElementById("seeds"), comparison, fields);
+    showShares(document.getElementById("shares"), comparison, fields);
     await compareAcross(selected.acrossUrl, signal);
   } catch (failure) {
     if (failure.name === "AbortError") return;
@@ -108,7 +115,7 @@ async function fitLearningCurves() {
 /** Load and show the diagnoses of the arms, which no setting of the form changes. */
 async function diagnose() {
   try {
-    showDiagnosis(await request(`/v1/studies/${id}/diagnosis`));
+    showDiagnosis(await request(`/v1/studies/${id}/diagnosis`), fields);
   } catch (failure) {
     document.getElementById("diagnoses").textContent = failure.message;
   }
