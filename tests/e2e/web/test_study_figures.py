@@ -110,7 +110,7 @@ def test_metric_is_drawn_by_each_field_with_every_seed(opened: Opened, grid: Stu
     page.locator("select[name=field]").select_option("strength")
     again = opened(page.url)
     expect(again.get_by_role("img", name="val.loss by strength")).to_be_visible()
-    expect(again.get_by_label("Lines")).to_have_value("")
+    expect(again.get_by_label("Lines")).to_have_value("none")
 
 
 def test_two_fields_are_a_heat_map_and_a_table(opened: Opened, grid: Study) -> None:

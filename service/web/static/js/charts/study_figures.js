@@ -12,7 +12,7 @@ import { strengthFigure, strengthLegend, strengthLines, strengthNote, strengthRo
 
 const MAX_FIGURE_WIDTH = 1100;
 const MAX_HALF_WIDTH = 760;
-const TOGETHER = "";
+const TOGETHER = "none";
 const MAX_DEFAULT_LINES = 6;
 
 /** Draw the metric by field; hidden unless the comparison is by arm, and arms differ in fields. */

@@ -46,7 +46,7 @@ function columnsOf(comparison, fields) {
   const varied = grid ? fields.list.map((field, i) => fieldColumn(field, fields, combined && i === 0)) : [];
   const marks = combined ? [markColumn(comparison)] : [];
   const baselines = new Set(comparison.pairs.map((pair) => pair.baseline));
-  const against = grid && comparison.baseline !== null && baselines.size < 2 ? [] : [againstColumn(comparison)];
+  const against = grid && comparison.baseline !== null && baselines.size < 2 ? [] : [againstColumn(comparison, fields)];
   return [names, ...varied, ...marks, ...statistics(comparison), ...against, ...pairColumns(comparison, combined)];
 }
 
@@ -140,9 +140,9 @@ function statistics({ metric, at }) {
 }
 
 /** Narrow screens show the baseline only where it differs from row to row. */
-function againstColumn({ baseline }) {
+function againstColumn({ baseline }, fields) {
   const kind = baseline === null ? "against" : "against wide";
-  const cell = ({ pair }) => html("td", { class: kind }, ...(pair ? breakable(pair.baseline) : []));
+  const cell = ({ pair }) => html("td", { class: kind }, ...(pair ? breakable(fields.label(pair.baseline)) : []));
   return { key: "against", text: "Against", kind, value: ({ pair }) => pair?.baseline, cell };
 }
 

@@ -21,8 +21,8 @@ export function svg(tag, attributes = {}, ...children) {
   return build(document.createElementNS(SVG_NAMESPACE, tag), attributes, children);
 }
 
-/** Characters after which a name may break, such as "dropout [optimizer.lr=0.1, model.hidden.0=64]". */
-const SEPARATORS = /(?<=[\s.,:;=_/·\])}|+])/u;
+/** Characters after which a name may break, such as "dropout [optimizer.lr=0.1, model.hidden.0=64]"; numbers stay whole. */
+const SEPARATORS = /(?<=[\s,:;=_/·\])}|+])|(?<=\D\.)|(?<=\.)(?=\D)/u;
 /** A longer word may break within, after each piece. */
 const LONGEST_WORD = 14;
 const PIECES = /.{1,10}/gsu;
