@@ -11,7 +11,7 @@ const LABEL_SHARE = 0.26;
 const MAX_CELL = 120;
 const FULL_MARK_PIXELS = 80;
 const CHARACTER_PIXELS = 6.6;
-/** A smaller share of filled cells is no grid, but points that were drawn at random. */
+/** With a smaller share of filled cells, the arms are points that were drawn at random. */
 const MIN_FILLED = 0.5;
 
 /** Whether two fields of an arm make cells of a grid that is mostly full. */

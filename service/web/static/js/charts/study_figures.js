@@ -53,7 +53,7 @@ function addControls(controls, fields, redraw) {
   controls.addEventListener("submit", (event) => event.preventDefault());
 }
 
-/** The number with the most values; if none is a number, the field with the most values. */
+/** The number with the most values; without numbers, the field with the most values. */
 function firstField(fields) {
   const numbers = fields.list.filter((field) => field.numbers);
   const most = (list) => [...list].sort((a, b) => categories(b).length - categories(a).length)[0];

@@ -10,7 +10,7 @@ const LONGEST_WORD = 18;
 const FOREST_WIDTH = 190;
 const FOREST_HEIGHT = 24;
 
-/** Fill ``place`` with the table, sorted as the address says; a click on a heading sorts it anew. */
+/** Fill ``place`` with the table, sorted as the address says; a click on a heading sorts it again. */
 export function showVerdictTable(place, comparison, fields) {
   const columns = columnsOf(comparison, fields);
   const sorting = parsedSort(columns);
@@ -78,7 +78,7 @@ function combinedColumn(comparison, fields) {
         html(
           "span",
           { class: "value" },
-          field.path === "arm" ? null : html("small", { class: "faint" }, `${field.name} `),
+          field.path === "arm" ? null : html("small", { class: "faint" }, ...breakable(field.name), " "),
           ...whole(fields.text(field, arm.id)),
         ),
       ),
@@ -184,7 +184,7 @@ function rowsOf({ arms, pairs }) {
   });
 }
 
-/** The column that the address names, and its direction; null if there is none. */
+/** The column that the address names, and its direction; null if it names no column. */
 function parsedSort(columns) {
   const text = getParam("sort");
   const descending = text.startsWith("-");
