@@ -6,7 +6,6 @@ docs/reference is from the code, docs/science/reproductions from stored results.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 import tempfile
@@ -19,7 +18,9 @@ from typer.main import get_command
 
 import fitwell
 from docs import reproduction_pages
+from docs.cells import Links, cell, default_of, json_text, type_of
 from docs.preset_table import preset_page
+from docs.spec_page import objects, spec_page
 from fitwell import cli, errors
 from fitwell.catalog import Presets
 from fitwell.datasets import Datasets
@@ -32,7 +33,7 @@ from fitwell.tabular import Tabular
 from fitwell.tokens import Tokens
 from fitwell.webhooks import Webhooks
 from service.app import create_app
-from service.catalog.routes import FAMILIES, get_catalog, parts_of
+from service.catalog.routes import FAMILIES, get_catalog
 from service.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -60,7 +61,10 @@ def _use_full_summaries(command: Any) -> None:
 
 def catalog() -> str:
     """Return the page of parts of a spec."""
-    pages = ["# Parts of a spec\n\nAlso available from `GET /v1/catalog` and `fitwell catalog`.\n"]
+    pages = [
+        "# Parts of a spec\n\nAlso available from `GET /v1/catalog` and `fitwell catalog`. "
+        "[The fields of a run and of a study](spec.md) are on a page of their own.\n"
+    ]
     with tempfile.TemporaryDirectory() as home:
         parts = get_catalog(Settings(data_dir=Path(home))).model_dump()
     for family in FAMILIES:
@@ -70,11 +74,11 @@ def catalog() -> str:
 
 
 def _part(part: dict[str, Any]) -> str:
-    fields = part["json_schema"].get("properties", {})
+    fields, links = part["json_schema"].get("properties", {}), Links(objects=objects("spec.md"))
     required = part["json_schema"].get("required", ())
     rows = "".join(
-        f"| `{name}` | {_cell(_type(field))} | {_default(field, required=name in required)} | "
-        f"{'yes' if name in part['per_run'] else 'no'} | {_cell(field.get('description', ''))} |\n"
+        f"| `{name}` | {cell(type_of(field, links))} | {default_of(field, required=name in required)} | "
+        f"{'yes' if name in part['per_run'] else 'no'} | {cell(field.get('description', ''))} |\n"
         for name, field in fields.items()
         if name != "kind"
     )
@@ -82,39 +86,6 @@ def _part(part: dict[str, Any]) -> str:
     paper = "" if part["reference"] in ("", "none") else f"\nReference: {part['reference']}.\n"
     equation = f"\n```text\n{part['equation']}\n```\n" if part["equation"] else ""
     return f"\n### {part['kind']}\n\n{part['summary']}\n{equation}{paper}{table}"
-
-
-def _type(field: dict[str, Any]) -> str:
-    if "enum" in field:
-        return " or ".join(f"`{json.dumps(option)}`" for option in field["enum"])
-    for union in ("anyOf", "oneOf"):
-        if union in field:
-            return _family(field) or " or ".join(dict.fromkeys(_type(option) for option in field[union]))
-    if "const" in field:
-        return f"`{json.dumps(field['const'])}`"
-    if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
-    if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}))}"
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = ", ".join(f"{sign} {field[bound]:g}" for bound, sign in bounds.items() if bound in field)
-    return f"{field.get('type', 'any')}{f' ({limits})' if limits else ''}"
-
-
-def _family(field: dict[str, Any]) -> str:
-    """Return a link to the family of the parts that a field takes; empty for other fields."""
-    kinds = set(field.get("discriminator", {}).get("mapping", ()))
-    return next((f"[{name}](#{name})" for name in FAMILIES if kinds and kinds <= set(parts_of(name))), "")
-
-
-def _default(field: dict[str, Any], *, required: bool) -> str:
-    if required:
-        return "required"
-    return f"`{json.dumps(field['default'], ensure_ascii=False)}`" if "default" in field else ""
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def rest() -> str:
@@ -144,38 +115,26 @@ def _document() -> dict[str, Any]:
 
 def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     rows = "".join(
-        f"| `{one['name']}` | {one['in']} | {_cell(_type(one['schema']))} | {_cell(one.get('description', ''))} |\n"
+        f"| `{one['name']}` | {one['in']} | {cell(type_of(one['schema']))} | {cell(one.get('description', ''))} |\n"
         for one in operation.get("parameters", ())
         if one["in"] != "path"
     )
     table = f"\n| parameter | in | type | |\n|---|---|---|---|\n{rows}" if rows else ""
     responses = "".join(
-        f"| {status} | {_cell(response.get('description', ''))} |\n"
+        f"| {status} | {cell(response.get('description', ''))} |\n"
         for status, response in operation["responses"].items()
     )
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     example = ""
     if body:
-        name = _type(body["schema"])
-        content = _json(schemas[name]["examples"][0])
+        name = type_of(body["schema"])
+        content = json_text(schemas[name]["examples"][0])
         example = f"\nBody: `{name}`, such as\n\n```json\n{content}\n```\n"
     description = operation.get("description") or operation.get("summary", "")
     return (
         f"\n### {method.upper()} {path}\n\n{description} (`{operation['operationId']}`)\n{table}{example}"
         f"\n| status | |\n|---|---|\n{responses}"
     )
-
-
-def _json(value: Any, indent: str = "") -> str:
-    """Return formatted JSON with short values on one line."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if len(flat) + len(indent) <= 100 or not isinstance(value, dict | list):
-        return flat
-    deeper = f"{indent}  "
-    if isinstance(value, dict):
-        items = [f"{json.dumps(key)}: {_json(one, deeper)}" for key, one in value.items()]
-        return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
-    return "[\n" + ",\n".join(deeper + _json(one, deeper) for one in value) + f"\n{indent}]"
 
 
 RESOURCES = {
@@ -245,8 +204,8 @@ def settings() -> str:
     undocumented = [name for name, field in fields.items() if not field.get("description")]
     assert not undocumented, f"without a description: {undocumented}"
     rows = "".join(
-        f"| `FITWELL_{name.upper()}` | {_cell(_type(field))} | {_default(field, required=False)} | "
-        f"{_cell(field['description'])} |\n"
+        f"| `FITWELL_{name.upper()}` | {cell(type_of(field))} | {default_of(field, required=False)} | "
+        f"{cell(field['description'])} |\n"
         for name, field in fields.items()
     )
     about = (
@@ -259,6 +218,7 @@ def settings() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": command_line,
     "catalog.md": catalog,
+    "spec.md": spec_page,
     "presets.md": preset_page,
     "rest.md": rest,
     "python.md": python,

@@ -21,14 +21,21 @@ class RunMetadata(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Name | None = Field(default=None, description="For display.")
-    labels: Labels = Field(default={}, description="For finding the run again; they do not affect the result.")
-    priority: int = Field(default=0, ge=-1000, le=1000, description="Runs with a higher priority are trained first.")
+    name: Name | None = Field(default=None, description="For display.", examples=["wide network"])
+    labels: Labels = Field(
+        default={},
+        description="For finding the run again; they do not affect the result.",
+        examples=[{"course": "dl", "team": "blue"}],
+    )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Runs with a higher priority are trained first.", examples=[5]
+    )
     max_seconds: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
         description="Longest training time, without waiting; then the run fails with code time_limit.",
+        examples=[600],
     )
 
 

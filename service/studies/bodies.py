@@ -40,6 +40,11 @@ EXAMPLE: dict[str, Any] = {
     "arms": {"plain": {}, "dropout": {"regularizers_add": [{"kind": "dropout", "p": 0.4}]}},
     "seeds": 8,
 }
+SAMPLE_EXAMPLE: dict[str, Any] = {
+    "n": 16,
+    "method": "sobol",
+    "space": {"optimizer.lr": {"distribution": "log_uniform", "low": 0.01, "high": 1.0}},
+}
 TUNE_EXAMPLE: dict[str, Any] = {
     "budget": 8,
     "space": {"optimizer.lr": {"distribution": "log_uniform", "low": 0.01, "high": 1.0}},
@@ -71,24 +76,30 @@ class StudyBody(StudyMetadata, BodyModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.")
+    base: dict[str, JsonValue] = Field(description="The body of a run, without a seed.", examples=[EXAMPLE["base"]])
     arms: dict[Label, dict[str, JsonValue]] = Field(
         default={"base": {}},
         min_length=1,
         max_length=256,
         description="Merge patches of the base (RFC 7396) by name; `regularizers_add` appends to its regularizers.",
+        examples=[EXAMPLE["arms"]],
     )
     datasets: dict[Label, dict[str, JsonValue]] = Field(
         default={},
         max_length=MAX_DATASETS,
-        description="Train every arm on each of these datasets: merge patches of the base's `dataset` by name, such as "
-        '`{"digits": {"kind": "digits"}, "mnist1d": {"kind": "mnist1d"}}`. Arms are compared within each dataset, and '
-        "by `/across-datasets` over all of them.",
+        description="Train every arm on each of these datasets: merge patches of the base's `dataset` by name. Arms "
+        "are compared within each dataset, and by `/across-datasets` over all of them.",
+        examples=[{"digits": {"kind": "digits"}, "mnist1d": {"kind": "mnist1d"}}],
     )
     grid: dict[Path, Annotated[list[JsonValue], Field(min_length=1, max_length=1000)]] = Field(
-        default={}, max_length=16, description="Values by dotted path (`optimizer.lr`) or JSON pointer."
+        default={},
+        max_length=16,
+        description="Values by dotted path (`optimizer.lr`) or JSON pointer; every combination of them is an arm.",
+        examples=[{"optimizer.lr": [0.03, 0.1, 0.3], "batch_size": [20, 50]}],
     )
-    sample: Sample | None = Field(default=None, description="Points of a search space instead of a grid.")
+    sample: Sample | None = Field(
+        default=None, description="Points of a search space instead of a grid.", examples=[SAMPLE_EXAMPLE]
+    )
     seeds: Seeds = Field(
         default=1,
         description="The seeds of every arm, or n for 0…n−1; with `max`, the server adds seeds look by look "
@@ -98,25 +109,33 @@ class StudyBody(StudyMetadata, BodyModel):
     replicates: Replicates | None = Field(
         default=None,
         description="Instead of `seeds`: repetitions that also vary the split, so that verdicts hold beyond one split.",
-        examples=[{"n": 12, "vary": ["seed", "split"]}],
+        examples=[{"n": 12, "vary": ["seed", "split"]}, {"seeds": 3, "splits": 8}],
     )
     folds: Annotated[int, Field(ge=2, le=MAX_FOLDS)] | None = Field(
-        default=None, description="Train every arm this many times for each seed, each time validating on another fold."
+        default=None,
+        description="Train every arm this many times for each seed, each time validating on another fold.",
+        examples=[5],
     )
     metric: str | None = Field(
         default=None,
         description="The metric to compare. By default test.loss if validation rows choose the epoch (`at` is best and "
         "every arm has some), so that the epoch is not chosen on the rows that judge; else val.loss, or test.loss "
         "without a validation split.",
+        examples=["test.accuracy"],
     )
-    at: str = Field(default="best", description="The epoch to compare: best, last or epoch:N.")
+    at: str = Field(
+        default="best", description="The epoch to compare: best, last or epoch:N.", examples=["last", "epoch:20"]
+    )
     epoch_by: str | None = Field(
         default=None,
         description="The metric whose best epoch is `best`; by default val.loss, or test.loss without a validation "
         "split.",
+        examples=["val.accuracy"],
     )
     baseline: str | None = Field(
-        default=None, description="The arm that the others are compared with; by default the first."
+        default=None,
+        description="The arm that the others are compared with; by default the first.",
+        examples=["dropout"],
     )
     tune: Tune | None = Field(
         default=None,
@@ -129,6 +148,7 @@ class StudyBody(StudyMetadata, BodyModel):
         gt=0,
         allow_inf_nan=False,
         description="The smallest difference that matters. Smaller ones are equivalent, which also decides an arm.",
+        examples=[0.01],
     )
 
     def new_study(self) -> NewStudy:

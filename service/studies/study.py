@@ -25,7 +25,7 @@ class StudyMetadata(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Name | None = Field(default=None, description="For display.")
+    name: Name | None = Field(default=None, description="For display.", examples=["does dropout help?"])
 
 
 @dataclass(frozen=True)

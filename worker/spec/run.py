@@ -11,6 +11,7 @@ from pydantic import Field
 
 from worker.spec.averaging import AnyAveraging
 from worker.spec.datasets import AnyDataset
+from worker.spec.evaluate import Evaluate
 from worker.spec.families.dataset import Task
 from worker.spec.families.loss import Loss
 from worker.spec.families.model import LayerSummary, Model, Precision
@@ -23,17 +24,16 @@ from worker.spec.losses.cross_entropy import CrossEntropy
 from worker.spec.losses.squared import Squared
 from worker.spec.models import AnyModel
 from worker.spec.networks.embedded import with_embedding
-from worker.spec.optimizers import KINDS as OPTIMIZERS
 from worker.spec.optimizers import AnyOptimizer
 from worker.spec.part import Objection, Part, Spec
 from worker.spec.patterns import DEVICE
-from worker.spec.preceding import MAX_GENERATIONS, generations
 from worker.spec.references import References
 from worker.spec.regularizers import AnyRegularizer, complete
+from worker.spec.run_objections import training_objections
 from worker.spec.schedules import AnySchedule
 from worker.spec.schedules.constant import Constant
 from worker.spec.stops import AnyStop
-from worker.spec.warm_start import WarmStart, source_of
+from worker.spec.warm_start import WarmStart
 from worker.spec.warm_start import objections as warm_start_objections
 
 if TYPE_CHECKING:
@@ -41,78 +41,117 @@ if TYPE_CHECKING:
 
 NATURAL: Mapping[Task, Loss] = {"classification": CrossEntropy(), "regression": Squared()}
 """The default loss of each task."""
-OF_TRAINING = (
-    "regularizers", "optimizer", "gradient_clipping", "schedule", "averaging", "batch_size", "warm_start", "precision",
-)  # fmt: skip
-"""Fields that apply only to models that are trained."""
-
-
-class Evaluate(Spec):
-    """Measurements besides the training batches."""
-
-    train: Literal["subset", "full", "never"] = Field(
-        default="subset",
-        description="train.loss_eval: on a fixed part of the training set (at most 10,000 rows), all, or not at all.",
-    )
-    test: Literal["every_epoch", "last_epoch", "never"] = Field(
-        default="every_epoch", description="test.*: after each epoch, after the last, or not at all."
-    )
-    before_training: bool = Field(default=False, description="Measure the untrained model as epoch 0.")
-    every: int = Field(
-        default=1,
-        ge=1,
-        le=MAX_EPOCHS,
-        exclude_if=lambda every: every == 1,  # so that hashes and keys are the same as before it existed
-        description="Evaluate the model after every so many epochs, and after the last; in other epochs, only losses "
-        "and scores of training batches are measured.",
-    )
 
 
 class RunSpec(Spec):
     """The spec of a run. Runs with equal specs, data and engine have equal results, bit for bit."""
 
-    dataset: AnyDataset = Field(description="The data.")
-    model: AnyModel = Field(description="The model.")
+    dataset: AnyDataset = Field(
+        description="The data.",
+        examples=[
+            {"kind": "digits", "train_size": 200, "validation_size": 300, "split_seed": 1},
+            {"kind": "digits", "fold": {"index": 0, "of": 5}, "normalize": {"mean": 0.3, "std": 0.4}},
+            {"kind": "penguins", "columns": {"leave_out": ["year"], "number": {"kind": "number", "impute": "median"}}},
+        ],
+    )
+    model: AnyModel = Field(
+        description="The model.",
+        examples=[
+            {"kind": "mlp", "hidden": [128, 128], "init": {"kind": "normal", "std": 0.05}},
+            {"kind": "sequential", "layers": [{"kind": "conv2d", "channels": 8}, {"kind": "relu"}]},
+        ],
+    )
     loss: AnyLoss | None = Field(
         default=None,
         exclude_if=lambda loss: loss is None,  # so that hashes are the same as before losses could be chosen
         description="The loss; null is cross_entropy for classes and squared for numbers.",
+        examples=[{"kind": "cross_entropy", "class_weights": "balanced"}],
     )
     regularizers: tuple[AnyRegularizer, ...] = Field(
-        default=(), max_length=32, description="Regularizers; image operations are applied in this order."
+        default=(),
+        max_length=32,
+        description="Regularizers; image operations are applied in this order.",
+        examples=[
+            [{"kind": "dropout", "p": 0.4}, {"kind": "l2", "strength": 0.001, "active": {"from_epoch": 5}}],
+            [{"kind": "distillation", "teachers": [{"run_id": "run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E"}], "temperature": 4}],
+        ],
     )
     optimizer: AnyOptimizer | None = Field(
-        default=None, description="The optimizer; every model that is trained needs one."
+        default=None,
+        description="The optimizer; every model that is trained needs one.",
+        examples=[{"kind": "adamw", "lr": 0.001}],
     )
     gradient_clipping: AnyGradientClipping | None = Field(
         default=None,
         exclude_if=lambda clipping: clipping is None,  # so that hashes are the same as before gradients were clipped
         description="A bound on the gradient of each step; null is none.",
+        examples=[{"kind": "norm", "max": 1.0}],
     )
-    schedule: AnySchedule = Field(default_factory=Constant, description="The learning rate over the run.")
+    schedule: AnySchedule = Field(
+        default_factory=Constant,
+        description="The learning rate over the run.",
+        examples=[{"kind": "cosine", "per": "step", "warmup": 1.0}],
+    )
     averaging: AnyAveraging | None = Field(
         default=None,
         exclude_if=lambda averaging: averaging is None,  # so that hashes are the same as before weights were averaged
         description="An average of the weights over training, evaluated beside them; null is none.",
+        examples=[{"kind": "ema", "decay": 0.99}],
     )
-    epochs: int = Field(default=10, ge=1, le=MAX_EPOCHS, description="Passes over the training set, at most.")
+    epochs: int = Field(
+        default=10, ge=1, le=MAX_EPOCHS, description="Passes over the training set, at most.", examples=[40]
+    )
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
-        default=64, description="Rows of an optimizer step; full is the whole training set."
+        default=64, description="Rows of an optimizer step; full is the whole training set.", examples=[20, "full"]
     )
     seed: int = Field(
-        default=0, ge=0, le=2**53 - 1, description="Seed of all random numbers except the split of the data."
+        default=0,
+        ge=0,
+        le=2**53 - 1,
+        description="Seed of all random numbers except the split of the data.",
+        examples=[7],
     )
-    warm_start: WarmStart | None = Field(default=None, description="Begin with another run's weights.")
-    stop: tuple[AnyStop, ...] = Field(default=(), max_length=16, description="Any of them ends the run early.")
-    allow_test_selection: bool = Field(default=False, description="Let stop rules and schedules use test metrics.")
-    evaluate: Evaluate = Field(default_factory=Evaluate, description="Measurements after each epoch.")
-    device: str = Field(default="auto", pattern=DEVICE, description="Device to train on; auto is any.")
+    warm_start: WarmStart | None = Field(
+        default=None,
+        description="Begin with another run's weights.",
+        examples=[
+            {"run_id": "run_01JD3Z6K8Q4V5W7X9Y2B4C6D8E", "at": "best"},
+            {
+                "spec": {
+                    "dataset": {"kind": "digits"},
+                    "model": {"kind": "mlp"},
+                    "optimizer": {"kind": "sgd", "lr": 0.1},
+                }
+            },
+        ],
+    )
+    stop: tuple[AnyStop, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Any of them ends the run early.",
+        examples=[[{"kind": "early_stopping", "metric": "val.loss", "patience": 5}]],
+    )
+    allow_test_selection: bool = Field(
+        default=False, description="Let stop rules and schedules use test metrics.", examples=[True]
+    )
+    evaluate: Evaluate = Field(
+        default_factory=Evaluate,
+        description="Measurements after each epoch.",
+        examples=[{"train": "full", "test": "last_epoch", "every": 5}],
+    )
+    device: str = Field(
+        default="auto",
+        pattern=DEVICE,
+        description="Device to train on: cpu, cuda, cuda:N or mps; auto is any.",
+        examples=["cpu"],
+    )
     precision: Precision = Field(
         default="float32",
         description=(
             "Of what dense layers multiply; parameters and sums are float32 always, but for sums on a GPU. tf32 rounds "
             "the factors of all products to 10 bits on a GPU that can, and is float32 elsewhere."
         ),
+        examples=["bfloat16"],
     )
 
     def at(self, seed: int) -> RunSpec:
@@ -199,47 +238,8 @@ class RunSpec(Spec):
                 continue
             for steps, objection in part.placed_objections(self):
                 yield (*place, *steps), objection
-        yield from self._of_training()
-        yield from self._of_batches()
+        yield from training_objections(self)
         yield from warm_start_objections(self) if fits and self.model.trains else ()
-        yield from self._of_generations()
-
-    def _of_generations(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
-        """Yield an objection to a chain of more runs to train first than a server should plan."""
-        source = source_of(self)
-        if source is not None and generations(source) >= MAX_GENERATIONS:
-            message = (
-                f"A chain of warm starts has at most {MAX_GENERATIONS} generations. Train the first ones separately."
-            )
-            yield ("warm_start", "spec"), Objection(field=None, message=message)
-
-    def _of_batches(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
-        """Yield an objection to batches of some of the rows, if the optimizer needs all."""
-        rows, optimizer = self.dataset.training_rows, self.optimizer
-        if self.model.trains and optimizer is not None and optimizer.needs_all_rows and self.batch_rows < rows:
-            message = (
-                f"{optimizer.kind!r} needs the gradient of all {rows} training rows, not of {self.batch_rows}. "
-                f"Set batch_size to 'full' or to at least {rows}, or use another optimizer, such as adam."
-            )
-            yield ("batch_size",), Objection(field=None, message=message, allowed=["full"])
-
-    def _of_training(self) -> Iterator[tuple[tuple[str | int, ...], Objection]]:
-        """Yield objections to a missing optimizer, or to fields of training for a model that is not trained."""
-        kind, most = self.model.kind, self.model.max_epochs(self)
-        if most is not None and self.epochs > most:
-            yield ("epochs",), Objection(field=None, message=f"{kind!r} has at most {most} epochs on {most} rows.")
-        if self.model.trains:
-            if self.optimizer is None:
-                message = f"{kind!r} is trained by an optimizer; name one."
-                yield ("optimizer",), Objection(field=None, message=message, allowed=list(OPTIMIZERS))
-            return
-        for name in OF_TRAINING:
-            if getattr(self, name) != RunSpec.model_fields[name].get_default(call_default_factory=True):
-                yield (name,), Objection(field=None, message=f"{kind!r} is not trained, so leave {name} out.")
-        for i, rule in enumerate(self.stop):
-            if rule.step_limit() is not None:
-                message = f"{kind!r} takes no steps; say how many epochs it has, or stop on a metric."
-                yield ("stop", i), Objection(field=None, message=message)
 
     @property
     def effective_model(self) -> Model:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import expect
 
+from service.web.documentation.markdown import document
 from tests.e2e.web.conftest import BASE, Opened, Watched, shoot
 from tests.patience import eventually, scaled
 from tests.processes import Serving
@@ -57,6 +58,15 @@ def test_whole_study_of_a_preset_is_submitted_from_the_form(opened: Opened, serv
     assert [arm.id for arm in study.arms] == ["lr 0.001", "lr 0.01", "lr 0.1", "lr 1.0"]
     assert (study.progress.runs, study.metric, study.at) == (32, "train.loss", "epoch:50")
     study.cancel()
+
+
+def test_sections_of_the_form_link_to_the_documentation_of_their_fields(opened: Opened) -> None:
+    page = opened("/runs/new")
+    help_links = page.locator("#fields a.help")
+    expect(help_links.first).to_be_visible()
+    targets = {str(link.get_attribute("href")).partition("#")[2] for link in help_links.all()}
+    assert {"run-dataset", "run-model", "run-regularizers", "run-optimizer"} <= targets
+    assert targets <= {section.anchor for section in document("reference/spec.md").sections}
 
 
 def test_missing_data_of_a_preset_are_reported_before_its_study_is_submitted(opened: Opened, watched: Watched) -> None:

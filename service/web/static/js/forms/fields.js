@@ -99,11 +99,18 @@ export class FieldBuilder {
     return html(
       "section",
       { class: heading === "h2" ? "card" : "item", "data-pointer": pointer },
-      html("div", { class: "part-head" }, html(heading, {}, fieldLabel(name)), select),
+      html("div", { class: "part-head" }, html(heading, {}, fieldLabel(name)), ...this.help(name, heading), select),
       this.error(`${pointer}/kind`),
       this.error(pointer),
       ...(schema ? this.partFields(name, schema, part, pointer) : [html("p", { class: "part-note" }, description)]),
     );
+  }
+
+  /** A link to the documentation of a field of the run itself, whose heading is ``h2``; empty for fields of parts. */
+  help(name, heading) {
+    if (heading !== "h2") return [];
+    const href = `/documentation/reference/spec#run-${name}`;
+    return [html("a", { class: "help", href, "aria-label": `About ${fieldLabel(name)}` }, "?")];
   }
 
   kindLabel(family, kind) {
@@ -146,6 +153,7 @@ export class FieldBuilder {
         "div",
         { class: "part-head" },
         html(heading, {}, fieldLabel(name)),
+        ...this.help(name, heading),
         html("span", { class: "faint small" }, shape.description ?? ""),
       ),
       this.error(pointer),
