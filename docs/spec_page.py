@@ -99,7 +99,7 @@ def _sentence(schema: Mapping[str, Any]) -> str:
 
 
 def _table(schema: Mapping[str, Any], section: str = "") -> str:
-    """Return a table of an object's fields; in a ``section``, each links to its own heading."""
+    """Return a table of the fields of an object; in a ``section``, each links to its own heading."""
     required = schema.get("required", ())
     rows = "".join(
         f"| {f'[`{name}`](#{section}-{name})' if section else f'`{name}`'} | {cell(type_of(one, _links()))} | "
@@ -136,7 +136,7 @@ def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind_table(family: str) -> str:
-    """Return a table of a family's kinds, each with its smallest body."""
+    """Return a table of the kinds of a family, each with its smallest body."""
     anchors = _catalog_anchors()
     rows = "".join(
         f"| [`{kind}`]({CATALOG}#{anchors[family, kind]}) | {cell(_summary(part))} | "

@@ -1,4 +1,4 @@
-"""What a run measures besides its training batches, and when."""
+"""Measurements besides the training batches: which rows, and in which epochs."""
 
 from __future__ import annotations
 
