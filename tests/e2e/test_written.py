@@ -17,7 +17,12 @@ from tests.patience import scaled
 from tests.processes import Serving, serving
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs/tutorial.md", ROOT / "docs/course.md", *sorted((ROOT / "docs/howto").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs/tutorial.md",
+    ROOT / "docs/course.md",
+    *sorted((ROOT / "docs/howto").glob("*.md")),
+]
 FENCE = re.compile(r"^```(\w*)$")
 NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
 FILE = re.compile(r"^# (\w+\.yaml)$", re.MULTILINE)

@@ -19,6 +19,19 @@ OPEN, CLOSE = "\x01", "\x02"
 MAX_WORDS, MAX_HITS = 12, 30
 WEIGHTS = (0.0, 0.0, 6.0, 10.0, 1.0)
 """Of a hit in each column: none for path and anchor, then page title, heading and text."""
+GUIDE = 1.0
+"""Factor of the rank of tutorials, guides and concepts."""
+FACTORS = {
+    "reference": 0.6, "science": 0.45, "security.md": 0.4, "durability.md": 0.4, "adr": 0.3, "README.md": 0.3,
+}  # fmt: skip
+"""Factors of other pages, by the beginning of their path: most readers who search want to do something."""
+TOKENIZERS = {"stems": "porter unicode61", "words": "unicode61"}
+"""By table: words without their endings, and as they stand, of which the last letters may be missing."""
+FILLERS = frozenset({
+    "a", "an", "and", "are", "can", "do", "does", "for", "how", "i", "in", "is", "it", "my", "of", "on", "or", "the",
+    "to", "what", "when", "which", "why", "with",
+})  # fmt: skip
+"""Words of questions that every page has; they count only if a query has no others."""
 _lock = threading.Lock()
 
 
@@ -32,14 +45,24 @@ class Hit(NamedTuple):
 
 
 def search(query: str) -> list[Hit]:
-    """Return the sections with all words of ``query``, the best first; the last letters of a word may be missing."""
-    words = WORD.findall(query)[:MAX_WORDS]
+    """Return the sections with all words of ``query``, the best first; if no section does, with some of them.
+
+    Words match in other forms, too: the last letters may be missing, and endings differ.
+    """
+    words = WORD.findall(query)
+    words = [word for word in words if word.lower() not in FILLERS][:MAX_WORDS] or words[:MAX_WORDS]
     if not words:
         return []
-    expression = " ".join(f'"{word}"*' for word in words)
+    terms = [f'"{word}"*' if len(word) > 1 else f'"{word}"' for word in words]
+    every = " ".join(terms)
+    return _hits("stems", every) or _hits("words", every) or _hits("stems", " OR ".join(terms))
+
+
+def _hits(table: str, expression: str) -> list[Hit]:
+    """Return the sections that match an expression of FTS5, the best first."""
     statement = (
-        "SELECT path, anchor, page, heading, snippet(sections, 4, ?, ?, '…', 28) FROM sections "  # noqa: S608 - constants
-        f"WHERE sections MATCH ? ORDER BY bm25(sections, {', '.join(map(str, WEIGHTS))}) LIMIT {MAX_HITS}"
+        f"SELECT path, anchor, page, heading, snippet({table}, 4, ?, ?, '…', 28) FROM {table} "  # noqa: S608 - constants
+        f"WHERE {table} MATCH ? ORDER BY bm25({table}, {', '.join(map(str, WEIGHTS))}) * factor LIMIT {MAX_HITS}"
     )
     with _lock:
         rows = _index().execute(statement, (OPEN, CLOSE, expression)).fetchall()
@@ -59,14 +82,15 @@ def _marked(excerpt: str) -> Markup:
 def _index() -> sqlite.Connection:
     """Return a database in memory with all sections. ``_lock`` guards it."""
     connection = sqlite.connect(":memory:", check_same_thread=False)
-    connection.execute(
-        "CREATE VIRTUAL TABLE sections USING fts5("
-        "path UNINDEXED, anchor UNINDEXED, page, heading, body, tokenize = 'unicode61')"
-    )
     rows = [
-        (path, one.anchor, document(path).title, one.title, one.text)
+        (path, one.anchor, document(path).title, one.title, one.text, FACTORS.get(path.split("/")[0], GUIDE))
         for path in documents()
         for one in document(path).sections
     ]
-    connection.executemany("INSERT INTO sections VALUES (?, ?, ?, ?, ?)", rows)
+    for table, tokenizer in TOKENIZERS.items():
+        connection.execute(
+            f"CREATE VIRTUAL TABLE {table} USING fts5(path UNINDEXED, anchor UNINDEXED, page, heading, body, "
+            f"factor UNINDEXED, tokenize = '{tokenizer}')"
+        )
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608 - constants
     return connection

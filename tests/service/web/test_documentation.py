@@ -91,6 +91,26 @@ def test_search_lists_sections_with_all_words(query: str, address: str | None, h
     assert any("<mark>" in hit.excerpt for hit in hits)
 
 
+@pytest.mark.parametrize(
+    ("question", "page", "heading"),
+    [
+        ("how do I upload a csv file?", "use-your-data", "Upload"),
+        ("what does undecided mean", "concepts", "Verdict"),
+        ("how many seeds do I need?", "read-a-study", "How many seeds do I need?"),
+        ("early stopping", "training-options", "Stop early"),
+        ("overfitting", "tutorial", "4. See it overfit"),
+        ("missing values", "reading", "Missing values"),
+        ("change the learning rate", "training-options", "Learning rate"),
+        ("download the model", "use-models", "Download"),
+        ("access tokens", "serve-others", "Create tokens"),
+        ("pytorch", "from-pytorch-and-keras", "Come from PyTorch or Keras"),
+    ],
+)
+def test_questions_of_newcomers_lead_to_guides(question: str, page: str, heading: str) -> None:
+    best = search(question)[0]
+    assert (best.address.partition("#")[0].rpartition("/")[2], best.heading) == (page, heading)
+
+
 @pytest.mark.parametrize("query", ["", "  ", '"', "NEAR(", "a AND", "*", "x" * 200, "\x00", "zzzzqqq"])
 def test_search_takes_any_text(query: str) -> None:
     assert search(query) == [] or query in ("a AND", "NEAR(")
