@@ -133,3 +133,25 @@ def test_help_on_pages_explains_terms_of_the_page_of_concepts() -> None:
         assert concept(anchor).text.endswith(".")
         assert "\n" not in concept(anchor).text
     assert len(document(PAGE).sections) > 10
+
+
+def test_every_concept_has_a_definition_an_example_and_a_link() -> None:
+    text = documents()[PAGE]
+    terms = {section.title: section.text for section in document(PAGE).sections[1:]}
+    assert {
+        "Arm",
+        "Baseline",
+        "Digest",
+        "Fold",
+        "Look",
+        "Margin",
+        "Pair",
+        "Replicate",
+        "Reuse",
+        "Stack",
+    } <= terms.keys()
+    for title, body in terms.items():
+        source = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        assert not body.startswith("Example:"), title
+        assert "\n\nExample: " in body, title
+        assert re.search(r"\]\([\w./#-]+\)", source), title
