@@ -161,6 +161,7 @@ PAGES: dict[str, Callable[[Trained], str]] = {
     "settings": lambda t: "/settings",
     "queue": lambda t: "/queue",
     "documentation": lambda t: "/documentation/howto/compare",
+    "fields": lambda t: "/documentation/reference/spec",
     "search": lambda t: "/documentation?q=early+stopping",
     "new": lambda t: "/runs/new",
     "missing": lambda t: "/runs/run_nowhere",
