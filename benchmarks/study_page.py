@@ -29,9 +29,9 @@ BASE: dict[str, Any] = {
 RATES = [float(f"{10 ** (-3 + 3.3 * i / 19):.3g}") for i in range(20)]
 DRAWN = """() => new Promise((done) => {
   const figures = ["#fields [data-strength] svg", "#seeds [data-strip] svg", "#seeds [data-differences] svg"];
-  const expected = figures.filter((name) => document.querySelector(name.split(" ")[0]));
+  const missing = (name) => document.querySelector(name.split(" ")[0]) && !document.querySelector(name);
   const look = () => {
-    if (expected.some((name) => !document.querySelector(name))) return requestAnimationFrame(look);
+    if (!document.querySelector("#verdicts table") || figures.some(missing)) return requestAnimationFrame(look);
     requestAnimationFrame(() => done(performance.now()));
   };
   look();
