@@ -3,7 +3,8 @@
     status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl") AND NOT best.value > 0.5
 
 A comparison with a field that a run lacks, or whose value has another type, is false rather than an error; ``x = null``
-matches missing fields. Fields that no run can have are refused.
+matches missing fields. ``name ~ "dropout"`` matches texts that contain another, in any case. Fields that no run can
+have are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from service.errors import FieldError, SpecRefused
 from service.runs.json_paths import objection
-from service.store.tables import run
+from service.store.tables import run, study
 
 GRAMMAR = r"""
     ?start: disjunction
@@ -33,7 +34,7 @@ GRAMMAR = r"""
         | "true"i          -> yes
         | "false"i         -> no
         | "null"i          -> nothing
-    OPERATOR: "=" | "!=" | "<=" | ">=" | "<" | ">"
+    OPERATOR: "=" | "!=" | "<=" | ">=" | "<" | ">" | "~"
     FIELD: /(?!(?:and|or|not|true|false|null)\b)[a-z_][A-Za-z0-9_.\-]*/
     %import common.ESCAPED_STRING
     %import common.SIGNED_NUMBER
@@ -47,7 +48,7 @@ COLUMNS = {
     **dict.fromkeys(("reused_from", "extends", "verifies"), "text"),
     **dict.fromkeys(("seed", "priority", "epoch", "epochs", "created_at", "started_at", "finished_at"), "number"),
     **dict.fromkeys(("max_seconds", "spent_seconds"), "number"),
-    "error.code": "text",
+    **dict.fromkeys(("error.code", "study.name"), "text"),
 }
 """Columns that filters can use, and the types of their values."""
 JSON_COLUMNS = ("spec", "labels", "best", "last", "baseline")
@@ -224,13 +225,18 @@ class _ToSQL(lark.Transformer[Any, Any]):
 
 
 def _compared_column(field: str, operator: str, value: Any) -> Condition:
-    column = run.c[field.replace(".", "_")]
+    column = _study_name() if field == "study.name" else run.c[field.replace(".", "_")]
     if value is None:
         return _equality(column.is_(None), operator, field)
     kind = "text" if isinstance(value, str) else "number"
     if kind != COLUMNS[field] or isinstance(value, bool):
         raise _refused(f"{str(field)!r} is a {COLUMNS[field]}; compare it with a {COLUMNS[field]}, not with {value!r}.")
     return _ordered(column, operator, value)
+
+
+def _study_name() -> sa.ColumnElement[Any]:
+    """Return the name of a run's study; null without one."""
+    return sa.select(study.c.name).where(study.c.id == run.c.study_id).scalar_subquery()
 
 
 def _equality(same: Condition, operator: str, field: str) -> Condition:
@@ -240,6 +246,10 @@ def _equality(same: Condition, operator: str, field: str) -> Condition:
 
 
 def _ordered(column: sa.ColumnElement[Any], operator: str, value: Any) -> Condition:
+    if operator == "~":
+        if not isinstance(value, str):
+            raise _refused(f"~ compares texts; put {value!r} in double quotes, or compare it with =.")
+        return column.icontains(value, autoescape=True)
     conditions: dict[str, Condition] = {
         "=": column == value,
         "!=": column != value,

@@ -27,6 +27,8 @@ class RunQuery:
     sort: str = NEWEST_FIRST
     limit: int = 20
     after: str | None = None
+    folds_studies: bool = False
+    """Whether to return only the first matching run of each study."""
 
 
 @dataclass(frozen=True)

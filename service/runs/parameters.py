@@ -52,7 +52,8 @@ class RunListQuery(QueryModel):
     name: str | None = None
     filter: str | None = Field(
         default=None,
-        description="Comparisons of places with values, AND, OR, NOT, parentheses.",
+        description="Comparisons of fields with values (`=`, `!=`, `<`, `<=`, `>`, `>=`; `~`: contains), AND, OR, NOT, "
+        "parentheses.",
         examples=['status = "succeeded" AND (spec.optimizer.lr >= 0.1 OR labels.course = "dl")'],
     )
     sort: str = Field(

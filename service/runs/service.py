@@ -214,6 +214,7 @@ class Runs(ScopedRuns):
                 descending=query.sort.startswith("-"),
                 after=None if query.after is None else position(query.after, query.sort),
                 limit=query.limit + 1,
+                folds_studies=query.folds_studies,
             )
             workers = rows.live_workers(connection, self._settings.lease_seconds)
         page = matches[: query.limit]

@@ -16,6 +16,9 @@ import sqlalchemy as sa
 
 from service.callers import Caller
 from service.errors import Refusal, SpecRefused
+from service.runs import states
+from service.runs.actions import act
+from service.runs.queries import runs as rows
 from service.runs.run import RunMetadata
 from service.runs.submission import dataset_refs
 from service.runs.submission.creation import build_rows
@@ -150,6 +153,16 @@ def stop(connection: sa.Connection, study: Row, reason: str) -> list[NewEvent]:
     last = studies.newest_run(connection, study.id)
     data = {"study_id": study.id, "seeds": len(study.seeds), "next_look": None}
     return [] if last is None else [NewEvent(last, studies.LOOK, data)]
+
+
+def cancel_runs(connection: sa.Connection, study: Row) -> list[NewEvent]:
+    """Cancel the unfinished runs and the further looks of a locked study; return the events."""
+    new_events = []
+    for row in studies.unfinished(connection, study.id):
+        current = rows.by_id(connection, row.id)  # failed already if its teacher was cancelled before it
+        if current is not None and current.status not in states.TERMINAL:
+            new_events += act(connection, current, "cancel")
+    return new_events if study.next_look is None else new_events + stop(connection, study, CANCELLED)
 
 
 def stop_tuning(connection: sa.Connection, study: Row, reason: str) -> list[NewEvent]:

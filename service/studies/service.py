@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from service import idempotency
 from service.errors import SpecRefused
 from service.idempotency import Key, StoredResponse
-from service.runs import states
-from service.runs.actions import act, delete_runs
+from service.runs.actions import delete_runs
 from service.runs.pages import cursor_at, position
 from service.runs.queries import runs as rows
 from service.runs.submission import dataset_refs
@@ -35,7 +34,7 @@ from service.studies.preview import Preview, preview
 from service.studies.queueing import insert, with_preceding_runs
 from service.studies.results import StudyResults
 from service.studies.schedule import schedule_of
-from service.studies.sequencer import CANCELLED, stop, stop_tuning
+from service.studies.sequencer import CANCELLED, cancel_runs, stop_tuning
 from service.studies.study import Study
 from worker.spec.keys import reuse_key
 from worker.spec.run import RunSpec
@@ -182,6 +181,12 @@ class Studies(StudyResults):
         with reading(self._engine) as connection:
             return self._study(connection, study_id)
 
+    def get_visible(self, study_ids: Sequence[str]) -> Mapping[str, Study]:
+        """Return those of the studies that the caller may see, by id."""
+        with reading(self._engine) as connection:
+            listed = [row for row in studies.by_ids(connection, study_ids) if self.caller.sees(row.owner)]
+            return {study.id: study for study in self._studies(connection, listed)}
+
     def page(self, *, limit: int, after: str | None) -> StudyPage:
         """Return a page of studies, newest first.
 
@@ -205,10 +210,10 @@ class Studies(StudyResults):
         """
         with writing(self._engine) as connection:
             stored = self._locked(connection, study_id)
-            new_events = _cancelled(connection, stored)
+            new_events = cancel_runs(connection, stored)
             if stored.tuning_phase in TUNING:
                 confirmation = studies.confirmations(connection, [study_id]).get(study_id)
-                new_events += [] if confirmation is None else _cancelled(connection, confirmation)
+                new_events += [] if confirmation is None else cancel_runs(connection, confirmation)
                 new_events += stop_tuning(connection, stored, CANCELLED)
             study = self._study(connection, study_id)
             events.append(connection, new_events)
@@ -278,13 +283,3 @@ class Studies(StudyResults):
             return Study.of(row, of_row, None if confirmation is None else study(confirmation), openings)
 
         return [study(row) for row in listed]
-
-
-def _cancelled(connection: sa.Connection, study: Row) -> list[NewEvent]:
-    """Cancel the unfinished runs and the further looks of a study; return the events."""
-    new_events = []
-    for row in studies.unfinished(connection, study.id):
-        current = rows.by_id(connection, row.id)  # failed already if its teacher was cancelled before it
-        if current is not None and current.status not in states.TERMINAL:
-            new_events += act(connection, current, "cancel")
-    return new_events if study.next_look is None else new_events + stop(connection, study, CANCELLED)

@@ -88,10 +88,12 @@ def generalization_gap(run: Run, metrics: Mapping[str, float | None] | None = No
 
 
 def spec_parts(spec: Mapping[str, Any]) -> list[str]:
-    """Return dataset, model, optimizer and regularizers, each with its most important number."""
+    """Return dataset, model, optimizer and regularizers, each with its most important number, and the fold."""
     parts = [_dataset(spec["dataset"]), _model(spec["model"])]
     parts += [_part(spec["optimizer"])] if spec.get("optimizer") else []
-    return parts + [_part(part) for part in spec.get("regularizers", ())]
+    parts += [_part(part) for part in spec.get("regularizers", ())]
+    fold = spec["dataset"].get("fold")
+    return [*parts, f"fold {fold['index'] + 1} of {fold['of']}"] if fold else parts
 
 
 def _dataset(dataset: Mapping[str, Any]) -> str:

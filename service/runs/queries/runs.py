@@ -92,19 +92,33 @@ def page(
     descending: bool,
     after: tuple[float, str] | None,
     limit: int,
+    folds_studies: bool = False,
 ) -> Sequence[Row]:
     """Return matching runs after the position ``after``, ordered by ``sort`` (returned as ``sort_key``), then id.
 
-    Runs without a value to sort by come last in both directions.
+    Runs without a value to sort by come last in both directions. With ``folds_studies``, only the first matching run of
+    each study is returned.
     """
     last = -MISSING_KEY if descending else MISSING_KEY
-    key = sort if sort is run.c.created_at else sa.func.coalesce(sort, last)
-    order = (key.desc(), run.c.id.desc()) if descending else (key.asc(), run.c.id.asc())
-    statement = sa.select(run, key.label("sort_key")).where(*conditions).order_by(*order).limit(limit)
+    key: sa.ColumnElement[Any] = sort if sort is run.c.created_at else sa.func.coalesce(sort, last)
+    statement = sa.select(run)
+    if folds_studies:
+        unit = sa.func.coalesce(run.c.study_id, run.c.id)
+        place = sa.func.row_number().over(partition_by=unit, order_by=_order(key, descending))
+        first = sa.select(run.c.id, key.label("key"), place.label("place")).where(*conditions).subquery()
+        statement, key = statement.join(first, first.c.id == run.c.id).where(first.c.place == 1), first.c.key
+    else:
+        statement = statement.where(*conditions)
     if after is not None:
         position, start = sa.tuple_(key, run.c.id), sa.tuple_(*after)
         statement = statement.where(position < start if descending else position > start)
-    return connection.execute(statement).all()
+    ordered = statement.add_columns(key.label("sort_key")).order_by(*_order(key, descending))
+    return connection.execute(ordered.limit(limit)).all()
+
+
+def _order(key: sa.ColumnElement[Any], descending: bool) -> Sequence[sa.ColumnElement[Any]]:
+    """Return the order by ``key``, then id."""
+    return (key.desc(), run.c.id.desc()) if descending else (key.asc(), run.c.id.asc())
 
 
 def unfinished(connection: sa.Connection, limit: int, *, owner: str | None) -> tuple[Sequence[Row], int]:

@@ -36,10 +36,12 @@ T = TypeVar("T")
 
 
 @router.get("/")
-def get_runs(listing: Annotated[Listing, Query()], caller: CallerDep, runs: RunsDep, reader: RunReaderDep) -> Response:
+def get_runs(
+    listing: Annotated[Listing, Query()], caller: CallerDep, runs: RunsDep, reader: RunReaderDep, studies: StudiesDep
+) -> Response:
     """Render the list of runs."""
     mark = reader.last_event_id()  # read first: an event in between is repeated rather than lost
-    run_groups = list_runs(runs, listing)
+    run_groups = list_runs(runs, studies, listing)
     page = render(
         "runs.html",
         caller=caller,

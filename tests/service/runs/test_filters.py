@@ -77,11 +77,27 @@ def names_of(runs: Runs, **query: Any) -> list[str]:
         ('spec.loss.delta = 3 OR spec.model.norm = "batch" OR spec.stop.15.patience = 3', []),
         ("error.code = null AND study_id = null", ["dropped", "fast", "slow", "whole"]),
         ("epoch > 0.5 AND priority <= -0e3", ["dropped", "fast", "slow"]),
+        ('name ~ "LO"', ["slow"]),
+        ('labels.who ~ "o" AND NOT name ~ "%"', ["dropped", "slow", "whole"]),
+        ('spec.optimizer.kind ~ "da" OR id ~ "_" AND spec.optimizer.lr ~ "0"', ["dropped"]),
+        ('study.name ~ "a" OR study.name != null', []),
         ("NOT " * 20 + "seed = 2" + " OR seed = 3" * 100, ["fast"]),
     ],
 )
 def test_filter_returns_the_matching_runs(four: Runs, text: str, names: list[str]) -> None:
     assert sorted(names_of(four, filter=text)) == names
+
+
+def test_pages_of_folded_studies_lose_no_row(four: Runs) -> None:
+    everything = names_of(four, folds_studies=True, limit=10)
+    assert len(everything) == len(RUNS)
+    listed, after = list[str](), None
+    for _ in RUNS:
+        page = four.page(RunQuery(folds_studies=True, limit=1, after=after, sort="best.value"))
+        listed += [run.name or "" for run in page.runs]
+        after = page.next_cursor
+    assert listed == ["fast", "dropped", "slow", "whole"]
+    assert after is None
 
 
 @pytest.mark.parametrize(
@@ -96,6 +112,8 @@ def test_filter_returns_the_matching_runs(four: Runs, text: str, names: list[str
         ("status = 3", "is a text"),
         ('seed = "3"', "is a number"),
         ("best.value < null", "have no order"),
+        ("name ~ null", "Compare 'name' with = or !="),
+        ("spec.optimizer.lr ~ 3", "double quotes"),
         ("best.valu < 3", "'best.valu'. Did you mean 'best.value'"),
         ("best.zzz < 3", "'best' has epoch, metric, value"),
         ('spec.optimizr.kind = "sgd"', "'spec.optimizr'. Did you mean 'spec.optimizer'"),

@@ -11,7 +11,7 @@ from service.web import assets
 from tests.conftest import body
 
 PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("GET", "/"): ("state", "filter", "study_id", "sort", "group", "after"),
+    ("GET", "/"): (*("state", "name", "label", "filter", "study_id", "sort", "group", "open", "selected", "after"),),
     ("GET", "/runs"): (),
     ("GET", "/runs/new"): ("spec", "preset", "arm", "from"),
     ("GET", "/docs"): (),

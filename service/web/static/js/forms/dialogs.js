@@ -3,10 +3,17 @@ import { request } from "../kit/api.js";
 
 const LABEL = /^([^=]+)=(.*)$/;
 
+/** The lines of a text that are not empty. */
+export function linesOf(text) {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}
+
 /** The labels in a text with one key=value a line; throws an Error that names the first malformed line. */
 export function parseLabels(text) {
-  const lines = text.split("\n").map((line) => line.trim());
-  const pairs = lines.filter(Boolean).map((line) => {
+  const pairs = linesOf(text).map((line) => {
     const match = LABEL.exec(line);
     if (!match) throw new Error(`A label is key=value; “${line}” has no =.`);
     return [match[1].trim(), match[2].trim()];
@@ -19,7 +26,11 @@ function changes(form) {
   return { name: name.value.trim() || null, labels: parseLabels(labels.value), priority: priority.valueAsNumber };
 }
 
-async function submit(form) {
+async function submit(form, actions) {
+  if (form.dataset.submits) {
+    await actions[form.dataset.submits](form);
+    return;
+  }
   if (form.dataset.deletes) {
     await request(form.dataset.deletes, { method: "DELETE" });
     location.assign(form.dataset.next);
@@ -30,7 +41,11 @@ async function submit(form) {
   location.reload();
 }
 
-export function setUpDialogs() {
+/**
+ * Set up the dialogs of the page. ``actions`` are asynchronous functions by the name in data-submits; each gets the form,
+ * and an error that it throws is displayed there.
+ */
+export function setUpDialogs(actions = {}) {
   document.addEventListener("click", ({ target }) => {
     const opened = target.closest("[data-opens]");
     if (opened) document.getElementById(opened.dataset.opens).showModal();
@@ -42,11 +57,12 @@ export function setUpDialogs() {
       const button = form.querySelector("[type=submit]");
       button.disabled = true;
       try {
-        await submit(form);
+        form.querySelector("[role=alert]").textContent = "";
+        await submit(form, actions);
       } catch (error) {
         form.querySelector("[role=alert]").textContent = error.message;
-        button.disabled = false;
       }
+      button.disabled = false;
     });
   }
 }

@@ -1,4 +1,5 @@
 // The list of runs, updated live, with a small loss curve in each row.
+import { setUpSelection, showSelection } from "../forms/selection.js";
 import { request, UNREACHABLE } from "../kit/api.js";
 import { toCsv } from "../kit/csv.js";
 import { saveFile, svg } from "../kit/elements.js";
@@ -87,6 +88,7 @@ function showError(text) {
 
 function enhance() {
   showRelativeTimes();
+  showSelection();
   drawCurves();
 }
 
@@ -113,6 +115,7 @@ document.addEventListener("keydown", (event) => {
   document.getElementById("filter").focus();
 });
 enhance();
+setUpSelection(() => refreshParts("list"));
 subscribe(
   "/v1/events",
   document.getElementById("live").dataset.mark,
