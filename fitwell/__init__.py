@@ -11,6 +11,7 @@ from fitwell import errors
 from fitwell.across import AcrossDatasets
 from fitwell.bias_variance import StudyBiasVariance
 from fitwell.client import AsyncClient, Client
+from fitwell.comparing import compare
 from fitwell.comparison import Choice, Comparison, StudyDiagnosis
 from fitwell.datasets import Dataset
 from fitwell.errors import (
@@ -38,8 +39,9 @@ from fitwell.listed import Listed
 from fitwell.model_views import Calibration, Predictions
 from fitwell.reproductions import AsyncReproduction, Reproduction
 from fitwell.run import AsyncRun, Run
+from fitwell.run_comparison import RunComparison
 from fitwell.run_views import Diagnosis, Event
-from fitwell.study import AsyncStudy, Study, compare
+from fitwell.study import AsyncStudy, Study
 
 __version__: str
 
@@ -73,6 +75,7 @@ __all__ = [
     "Refused",
     "Reproduction",
     "Run",
+    "RunComparison",
     "RunFailed",
     "ServerError",
     "Study",

@@ -41,6 +41,16 @@ class ReproductionScale(View):
     started_at: str | None
 
 
+class ReproductionCost(View):
+    """The cost of a scale; ``estimated_seconds`` is the time of runs that are not reused, one after the other."""
+
+    scale: str
+    runs: int
+    max_runs: int
+    reused: int
+    estimated_seconds: float
+
+
 class ClaimFigure(View):
     """A figure of the server: an arm's mean, or its paired difference to another arm."""
 
@@ -212,6 +222,17 @@ class Reproductions(Resource[TransportT]):
         """
         request = Request("GET", api_path("reproductions", name), {"scale": scale})
         return Reproduction.of(self._transport, (yield from fetch_json(request)))
+
+    @call
+    def preview(self, name: str, scale: Scale = "quick") -> Flow[ReproductionCost]:
+        """Return the runs and the time that starting a reproduction takes; nothing is queued.
+
+        Raises:
+            ReproductionNotFound: No reproduction has this name.
+            InvalidRequest: A dataset is not on the server; the message has the command that brings it.
+        """
+        request = Request("POST", api_path("reproductions", name, "preview"), json={"scale": scale})
+        return ReproductionCost.model_validate((yield from fetch_json(request)))
 
     @call
     def start(self, name: str, scale: Scale = "quick") -> Flow[Reproduction[TransportT]]:

@@ -11,6 +11,7 @@ from fitwell.datasets import Dataset
 from fitwell.history import History
 from fitwell.requests import Flow, ItemFlow, Request, api_path, fetch_json, paginate, send
 from fitwell.run import Run
+from fitwell.run_comparison import RunComparison
 from fitwell.run_views import Event, RunChanges, Validation
 from fitwell.sync_async import Resource, TransportT, call, iterator, listing
 
@@ -127,6 +128,16 @@ class Runs(Resource[TransportT]):
         """
         response = yield from fetch_json(Request("GET", "/v1/histories", {"study_id": study_id}))
         return {data["run_id"]: History.model_validate(data) for data in response["data"]}
+
+    @call
+    def compare(self, ids: Sequence[str]) -> Flow[RunComparison]:
+        """Compare up to 50 runs with the first one: differing fields, figures, and which series are like for like.
+
+        Raises:
+            RunNotFound: No run has one of the ids.
+        """
+        request = Request("GET", "/v1/run_comparison", {"ids": ",".join(ids)})
+        return RunComparison.model_validate((yield from fetch_json(request)))
 
     @call
     def cancel(self, ids: Sequence[str] | None = None, *, filter: str | None = None) -> Flow[int]:  # noqa: A002

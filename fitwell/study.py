@@ -269,12 +269,3 @@ class Study(LiveView[TransportT]):
 
 
 AsyncStudy: TypeAlias = Study[AsyncTransport]
-
-
-def compare(study: Study, **options: Unpack[ComparisonOptions]) -> Comparison:
-    """Compare the arms of a study; the result converts to tables and notebooks display it.
-
-    Raises:
-        InvalidRequest: A metric, epoch, arm or path does not exist.
-    """
-    return study.compare(**options)

@@ -36,6 +36,7 @@ from service.reproductions import routes as reproductions
 from service.reproductions.service import Reproductions
 from service.runs import artifact_routes as artifacts
 from service.runs import bulk_routes as bulk
+from service.runs import comparison_routes as run_comparison
 from service.runs import derive_routes as derive
 from service.runs import history_routes as history
 from service.runs import routes as runs
@@ -54,6 +55,7 @@ from service.studies.tuner import Tuner
 from service.tokens import routes as tokens
 from service.tokens.service import Tokens
 from service.web import assets, middleware
+from service.web.pages import compare as compare_page
 from service.web.pages import datasets as dataset_pages
 from service.web.pages import documentation as documentation_pages
 from service.web.pages import queue as queue_page
@@ -77,6 +79,7 @@ API = (
         runs,
         derive,
         history,
+        run_comparison,
         snapshots,
         artifacts,
         models,
@@ -94,7 +97,7 @@ API = (
     *(catalog, workers, health, metrics, tokens),
 )
 PAGES = (
-    *(run_pages, study_pages, dataset_pages, reproduction_pages),
+    *(run_pages, compare_page, study_pages, dataset_pages, reproduction_pages),
     *(queue_page, settings_page, documentation_pages),
     *(reports, reproduction_reports, sign_in, assets),
 )

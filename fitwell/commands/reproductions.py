@@ -11,8 +11,9 @@ import typer
 from fitwell.client import Client
 from fitwell.commands.options import JSON, URL
 from fitwell.exit_codes import Exit
-from fitwell.reproductions import Reproduction, pause_after
+from fitwell.reproductions import Reproduction, ReproductionCost, pause_after
 from fitwell.terminal.console import wide_console
+from fitwell.terminal.durations import duration
 from fitwell.terminal.reproduction_tables import claims_table, reproductions_table
 from fitwell.terminal.run_progress import progress_bar
 
@@ -32,6 +33,7 @@ def reproduce(
     scale: Annotated[
         Scale, typer.Option("--scale", help="quick: minutes on one core; full: nearer to the source.")
     ] = Scale.QUICK,
+    preview: Annotated[bool, typer.Option("--preview", help="Only estimate the runs and their time.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Test published claims again: train the studies, and print each claim's verdict. Repeat it to resume."""
@@ -43,6 +45,10 @@ def reproduce(
             else:
                 wide_console().print(reproductions_table(listed))
             return
+        if preview:
+            cost = client.reproductions.preview(name, scale.value)
+            typer.echo(cost.model_dump_json() if as_json else _describe(cost))
+            return
         started = follow(client.reproductions.start(name, scale.value))
     if as_json:
         typer.echo(started.model_dump_json())
@@ -50,6 +56,12 @@ def reproduce(
         wide_console().print(claims_table(started))
     if set(started.runs_by_status) - {"succeeded"}:
         raise typer.Exit(Exit.RUN_FAILED)
+
+
+def _describe(cost: ReproductionCost) -> str:
+    most = f", at most {cost.max_runs:,}" if cost.max_runs > cost.runs else ""
+    seconds = duration(cost.estimated_seconds)
+    return f"{cost.runs:,} runs{most}, {cost.reused:,} of them reused; estimated time: {seconds} on one worker."
 
 
 def follow(reproduction: Reproduction) -> Reproduction:

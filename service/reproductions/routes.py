@@ -1,4 +1,4 @@
-"""Routes of reproductions: list, read, start or resume."""
+"""Routes of reproductions: list, read, preview, start or resume."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from service.errors import BadRequest, SpecRefused, StorageFull, TooLarge, Unava
 from service.http.bodies import JsonBody
 from service.http.problems import problems
 from service.http.routing import Route
+from service.http.scopes import needs
 from service.reproductions.bodies import StartBody
 from service.reproductions.dependencies import ReproductionsDep
 from service.reproductions.errors import ReproductionNotFound
 from service.reproductions.parameters import ScaleParams
-from service.reproductions.schemas import ReproductionList, ReproductionView
+from service.reproductions.schemas import CostView, ReproductionList, ReproductionView
 
 router = APIRouter(prefix="/v1/reproductions", tags=["reproductions"], route_class=Route)
 
@@ -52,3 +53,14 @@ def start_reproduction(
     response.status_code = 201 if reproductions.start(name, body.scale) else 200
     response.headers["location"] = f"/v1/reproductions/{name}?scale={body.scale}"
     return ReproductionView.of_state(reproductions.get(name, body.scale))
+
+
+@router.post(
+    "/{name}/preview",
+    operation_id="preview_reproduction",
+    openapi_extra=needs("read"),
+    responses=problems(ReproductionNotFound, BadRequest, TooLarge, WrongMediaType, SpecRefused, Unavailable),
+)
+def preview_reproduction(name: str, body: JsonBody[StartBody], reproductions: ReproductionsDep) -> CostView:
+    """Return the runs and the time that starting a reproduction takes; nothing is queued."""
+    return CostView.of(body.scale, reproductions.cost(name, body.scale))

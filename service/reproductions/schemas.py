@@ -12,6 +12,7 @@ from service.reproductions.definition import Claim, Scale, Source
 from service.reproductions.judgment import Measured, Verdict
 from service.reproductions.rules import AnyRule
 from service.reproductions.state import (
+    Cost,
     Machine,
     Overview,
     ReproductionState,
@@ -39,6 +40,30 @@ class ScaleView(BaseModel):
             scale: cls(runs=plan.runs, missing=plan.missing, started_at=timestamp(plan.started_at))
             for scale, plan in plans.items()
         }
+
+
+class CostView(BaseModel):
+    """The cost of a scale; nothing was queued."""
+
+    object: Literal["reproduction_preview"] = "reproduction_preview"
+    scale: Scale
+    runs: int = Field(description="Runs that would be queued at once.")
+    max_runs: int = Field(description="Runs if no study decides early, with the confirmations of tuned studies.")
+    reused: int = Field(description="Runs with the result of an equal finished run.")
+    estimated_seconds: float = Field(
+        description="Time of the other ones of `runs`, one after the other; stacks take less."
+    )
+
+    @classmethod
+    def of(cls, scale: Scale, cost: Cost) -> CostView:
+        """Return the view of a cost."""
+        return cls(
+            scale=scale,
+            runs=cost.runs,
+            max_runs=cost.max_runs,
+            reused=cost.reused,
+            estimated_seconds=cost.seconds,
+        )
 
 
 class FigureView(BaseModel):

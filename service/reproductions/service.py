@@ -17,7 +17,7 @@ from service.reproductions.judgment import Judgment
 from service.reproductions.parts import PartOrder
 from service.reproductions.published import reproduction, reproductions
 from service.reproductions.resume import ended_early, resumed
-from service.reproductions.state import Machine, Overview, ReproductionState, Result, ScalePlan
+from service.reproductions.state import Cost, Machine, Overview, ReproductionState, Result, ScalePlan
 from service.runs.patches import patched
 from service.runs.states import TERMINAL
 from service.settings import Settings
@@ -98,6 +98,18 @@ class Reproductions(CallerScoped):
             results={key: self._result(claim, studies[claim.rule.study], answers) for key, claim in claims.items()},
             machines=machines,
         )
+
+    def cost(self, name: str, scale: Scale) -> Cost:
+        """Return what starting a reproduction takes, without what finished runs save.
+
+        Raises:
+            ReproductionNotFound: No reproduction has this name.
+            SpecRefused: A dataset is not on this server, or a study cannot be trained here.
+        """
+        news = self._new_studies(reproduction(name), scale)
+        if (missing := self._missing(news)) is not None:
+            raise SpecRefused.at("", "dataset_missing", missing)
+        return Cost.of([self._studies.on_behalf_of(self.caller).preview(new) for new in news])
 
     def start(self, name: str, scale: Scale) -> bool:
         """Queue the studies of a reproduction, all or none of them; return whether the caller had not started it.

@@ -9,6 +9,7 @@ from typing import Literal
 from service.reproductions.definition import Claim, Reproduction, Scale
 from service.reproductions.judgment import Judgment, Measured, Verdict
 from service.studies.comparison import Compared
+from service.studies.preview import Preview
 from service.studies.study import Study
 
 Status = Literal["not_started", "queued", "running", "finished"]
@@ -37,6 +38,28 @@ class ScalePlan:
     missing: str | None
     """The command that brings a dataset that is not on this server; None if all are."""
     started_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The cost of a scale of a reproduction that has not been started."""
+
+    runs: int
+    max_runs: int
+    """Runs if sequential studies decide nothing early, with the confirmations of tuned ones."""
+    reused: int
+    seconds: float
+    """Of the other runs, one after the other."""
+
+    @classmethod
+    def of(cls, previews: Sequence[Preview]) -> Cost:
+        """Return the sum over studies."""
+        return cls(
+            runs=sum(one.runs for one in previews),
+            max_runs=sum(max(one.runs, one.max_runs) for one in previews),
+            reused=sum(one.reused for one in previews),
+            seconds=sum(one.seconds + one.preceding_seconds for one in previews),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

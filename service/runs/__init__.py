@@ -2,8 +2,9 @@
 
 Routes call services, services call rules and statements, and only services open transactions.
 
-- ``routes``, ``bulk_routes``, ``derive_routes``, ``history_routes``, ``artifact_routes``: HTTP, with ``bodies``,
-  ``parameters``, ``schemas``, ``history_schemas``, ``verification_schemas``, ``dependencies`` and ``errors``.
+- ``routes``, ``bulk_routes``, ``derive_routes``, ``history_routes``, ``comparison_routes``, ``artifact_routes``: HTTP,
+  with ``bodies``, ``parameters``, ``schemas``, ``history_schemas``, ``comparison_schemas``, ``verification_schemas``,
+  ``dependencies`` and ``errors``.
 - ``service``: submit, act, change, delete; ``reader``: histories, events, reports, logs; ``scope``: visibility and
   ownership, for both; ``housekeeping``: what is deleted after a while.
 - ``submission``: from a spec to queued runs; ``patches``: merge patches of specs.
@@ -13,6 +14,7 @@ Routes call services, services call rules and statements, and only services open
   ``saved_weights``: when runs save which weights.
 - ``queue``: unfinished runs in claim order, with estimates.
 - ``pages``: queries and cursors of lists; ``filters``: the filter language; ``json_paths``: the fields it can name.
+- ``comparison``: runs side by side, and which of their series are like for like; ``differences`` of specs.
 - ``history_formats``, ``thinning``: histories as files and for charts; ``advice``: diagnosis and what to try next,
   from ``suggestions``.
 """

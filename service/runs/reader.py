@@ -11,6 +11,7 @@ from service.errors import SpecRefused
 from service.runs import states
 from service.runs import verification as verifications
 from service.runs.advice import Advice, Recorded, advise
+from service.runs.comparison import MAX_COMPARED, Figures, RunComparison, compare
 from service.runs.errors import NotMeasured
 from service.runs.queries import epochs, files, reports
 from service.runs.queries import logs as run_logs
@@ -46,6 +47,29 @@ class RunReader(ScopedRuns):
         with reading(self._engine) as connection:
             row = self._row(connection, run_id)
             return epochs.metrics_of(connection, row.reused_from or row.id, epoch)
+
+    def comparison(self, run_ids: Sequence[str]) -> RunComparison:
+        """Compare runs with the first one; ids that are repeated count once.
+
+        Raises:
+            RunNotFound: No run has one of the ids.
+            SpecRefused: There are no ids, or too many.
+        """
+        ids = [one for one in dict.fromkeys(run_ids) if one]
+        if not 1 <= len(ids) <= MAX_COMPARED:
+            message = f"These are {len(ids)} runs; send the ids of 1 to {MAX_COMPARED}, separated by commas."
+            raise SpecRefused.at("ids", "number_of_runs", message)
+        with reading(self._engine) as connection:
+            return compare([self._figures(connection, one) for one in ids])
+
+    def _figures(self, connection: sa.Connection, run_id: str) -> Figures:
+        row = self._row(connection, run_id)
+        run = self._run(connection, run_id)
+        if run.best is None:
+            return Figures(run, {}, run.last)
+        if run.best["epoch"] == run.epoch:
+            return Figures(run, run.last, run.last)
+        return Figures(run, epochs.metrics_of(connection, row.reused_from or row.id, run.best["epoch"]), run.last)
 
     def history_mark(self, run_id: str) -> str:
         """Return a token that changes whenever the history does: at each epoch, rewind and end; cheap.

@@ -52,6 +52,13 @@ class RunPageQuery(ChartQuery):
     at: str = Field(default="", description="The epoch whose model is displayed: `last`, else the best.")
 
 
+class ComparePageQuery(ChartQuery):
+    """The runs to compare, and the series that is drawn."""
+
+    runs: str = Field(default="", description="Ids of runs, separated by commas; the first is the reference.")
+    metric: str = ""
+
+
 class RunReportQuery(QueryModel):
     """The model that a run's report displays."""
 

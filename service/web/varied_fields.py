@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.runs.differences import Difference, differences
 from service.studies.expansion import path_steps
 from service.studies.study import ArmProgress
-from service.web.differences import Difference, differences
 
 ARM = "arm"
 """The path that stands for an arm's name, as in ``by`` of a comparison."""

@@ -283,6 +283,20 @@ def test_command_line_client_and_api_give_identical_comparisons(served: Serving,
     assert "6 succeeded" in study._repr_html_()
 
 
+def test_runs_are_compared_by_object_id_and_name(served: Serving, study: fitwell.Study, run: fitwell.Run) -> None:
+    other = served.client.runs.list(study_id=study.id)[0]
+    compared = fitwell.compare([run, other.id])
+    assert [one.id for one in compared.runs] == [run.id, other.id]
+    table = compared.to_pandas()
+    assert table["last.val.loss"].tolist() == [one.last["val.loss"] for one in (run, other)]
+    assert {one.path for one in compared.differences} <= {*table.columns, "seed"}
+    assert "<table>" in compared._repr_html_()
+    with pytest.raises(ValueError, match="No run has the name 'nowhere'"):
+        fitwell.compare([run, "nowhere"])
+    with pytest.raises(ValueError, match="Pass a list of runs"):
+        fitwell.compare(run.id)
+
+
 def test_asynchronous_run_is_displayed_without_a_request(served: Serving, run: fitwell.Run) -> None:
     html = call_with("is awaited", served.client.transport.url)(lambda client: client.runs.get(run.id))._repr_html_()
     assert (run.id in html, "<svg" in html) == (True, False)

@@ -9,7 +9,7 @@ from service.http.dependencies import CallerDep
 from service.http.routing import Route
 from service.runs.dependencies import RunReaderDep, RunsDep
 from service.store.statuses import HELD
-from service.web.pages.runs import FRESH
+from service.web.pages.runs import FRESH, may_change
 from service.web.rendering import render
 
 router = APIRouter(include_in_schema=False, route_class=Route)
@@ -31,5 +31,6 @@ def get_queue(caller: CallerDep, runs: RunsDep, reader: RunReaderDep) -> Respons
         waiting=[one for one in entries if one.run.status not in HELD],
         more=count - len(entries),
         workers=runs.workers(),
+        changeable={one.run.id for one in entries if may_change(caller, one.run.owner)},
     )
     return HTMLResponse(page, headers=FRESH)

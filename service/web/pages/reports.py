@@ -18,6 +18,7 @@ from service.models.dependencies import ModelsDep
 from service.models.service import Models
 from service.models.snapshots import parameters_at
 from service.runs.dependencies import RunReaderDep, RunsDep
+from service.runs.differences import differences
 from service.runs.history_schemas import DiagnosisView
 from service.runs.reader import RunReader
 from service.runs.run import History, Run
@@ -34,7 +35,6 @@ from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
 from service.web import code
 from service.web.assets import assets
-from service.web.differences import differences
 from service.web.figures import Line, bars, figure
 from service.web.pages.studies import axis_of, has_several_datasets, run_of_each_arm
 from service.web.parameters import RunReportQuery, StudyReportQuery

@@ -13,7 +13,7 @@ from service.reproductions.definition import SCALES
 from service.reproductions.dependencies import ReproductionsDep
 from service.reproductions.schemas import ReproductionList, ReproductionView
 from service.runs.dependencies import RunReaderDep
-from service.web.pages.runs import FRESH
+from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import ReproductionPageQuery
 from service.web.rendering import render
 
@@ -48,8 +48,14 @@ def get_reproduction(
         mark=mark,
         interrupted=interrupted(view),
         own=view.owner in (None, caller.owner),
+        cancels=unfinished(view) if view.owner and may_change(caller, view.owner) else [],
     )
     return HTMLResponse(page, headers=FRESH)
+
+
+def unfinished(view: ReproductionView) -> list[str]:
+    """Return the ids of the studies that have not finished."""
+    return [study.study_id for study in view.studies if study.study_id and study.status not in (None, "finished")]
 
 
 def interrupted(view: ReproductionView) -> bool:

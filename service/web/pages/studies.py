@@ -14,6 +14,7 @@ from service.catalog.presets import presets
 from service.http.dependencies import CallerDep
 from service.http.routing import Route
 from service.runs.dependencies import RunReaderDep, RunsDep
+from service.runs.differences import MAX_ARMS, differences
 from service.runs.pages import RunQuery
 from service.runs.run import Run
 from service.runs.service import Runs
@@ -21,9 +22,9 @@ from service.studies.dependencies import StudiesDep
 from service.studies.expansion import DATASET, arm_id
 from service.studies.learning_curves import has_sizes
 from service.studies.metrics import HIGHER, LOWER
+from service.studies.replicates import replicates_of
 from service.studies.study import Study
 from service.studies.tuning_schemas import TuneView
-from service.web.differences import MAX_ARMS, differences
 from service.web.pages.runs import FRESH, may_change
 from service.web.parameters import NewStudyQuery, StudyListQuery, StudyPageQuery
 from service.web.rendering import render
@@ -102,6 +103,8 @@ def get_study(
         importance=importance_query(arms),
         decomposes=has_bias_and_variance(judging, arms),
         changes=may_change(caller, study.owner),
+        adds_seeds=may_change(caller, study.owner) and takes_seeds(study),
+        chooses=len(study.arms) > 1 and study.tune is None and not study.datasets,
         several_datasets=has_several_datasets(study),
     )
     return HTMLResponse(page, headers=FRESH)
@@ -124,6 +127,13 @@ def has_bias_and_variance(study: Study, arms: Mapping[str, Run]) -> bool:
     specs = [RunSpec.of(run.spec) for run in arms.values()]
     runs = len(study.seeds) * len(study.splits or [0]) * (study.folds or 1)
     return runs > 1 and bool(specs) and all(one.evaluate.test != "never" and one.dataset.rows[1] for one in specs)
+
+
+def takes_seeds(study: Study) -> bool:
+    """Return whether seeds can be added by hand: not to tuned or sequential studies, nor to replicates of a split."""
+    replicates = replicates_of(study.request)
+    by_split = replicates is not None and replicates.all_splits is not None
+    return study.tune is None and study.schedule is None and not by_split
 
 
 def has_several_datasets(study: Study) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.web.conftest import BASE, Opened, Trained, drawn
-from tests.patience import scaled
+from tests.e2e.web.conftest import BASE, Opened, Trained, Watched, drawn
+from tests.patience import eventually, scaled
 from tests.processes import Serving
 
 WIDTHS = (1440, 1280, 1150, 1024, 900, 768, 390)
@@ -106,3 +107,53 @@ def test_runs_of_nearest_neighbors_are_compared_along_k(opened: Opened, served: 
     page.locator("#curves [data-plot]").focus()
     page.keyboard.press("End")
     expect(page.locator("#curves [data-reading]")).to_contain_text("k = 5: ")
+
+
+def test_seeds_are_added_after_their_cost_is_displayed(opened: Opened, served: Serving) -> None:
+    small = {**BASE, "epochs": 1, "model": {"kind": "mlp", "hidden": [4]}}
+    arms: dict[str, Any] = {"plain": {}, "fast": {"optimizer": {"lr": 0.2}}}
+    study = served.client.studies.create(base=small, arms=arms, replicates={"n": 2, "vary": ["seed", "split"]})
+    study.wait(scaled(60))
+    page = opened(f"/studies/{study.id}")
+    page.get_by_role("button", name="Add seeds").click()
+    page.get_by_label("Number of seeds").fill("3")
+    expect(page.locator("#seeds-cost")).to_contain_text("Seeds in all5New runs6")
+    page.get_by_role("dialog").get_by_role("button", name="Train").click()
+    expect(page.locator("#head .summary")).to_contain_text("5 seeds")
+    assert study.refresh().seeds == [0, 1, 2, 3, 4]
+
+
+def test_arm_is_chosen_by_one_standard_error(opened: Opened, trained: Trained, watched: Watched) -> None:
+    watched.expected = {422}
+    page = opened(f"/studies/{trained.study.id}", viewport={"width": 390, "height": 844})
+    section = page.get_by_role("region", name="Choose an arm")
+    section.get_by_role("button", name="Choose").click()
+    expect(section.get_by_role("alert")).to_contain_text("Select which of them are simpler")
+    page.get_by_label("Simpler is").select_option("optimizer.lr:asc")
+    section.get_by_role("button", name="Choose").click()
+    choice = trained.study.choice("one_standard_error", simpler=["optimizer.lr:asc"])
+    expect(section.locator(".lead")).to_have_text(f"Choose {choice.chosen}. {choice.explanation}")
+    expect(section.locator("tr", has_text="chosen")).to_contain_text(choice.chosen)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    section.get_by_role("link", name="New run from it").click()
+    page.wait_for_url("**/runs/new?spec=*")
+    expect(page.get_by_label("Spec as JSON")).to_have_value(re.compile('"seed": 0|"epochs": 60'))
+
+
+def test_queued_run_is_moved_ahead_and_cancelled_on_the_page_of_the_queue(
+    opened: Opened, served: Serving, trained: Trained
+) -> None:
+    wide = {**BASE, "epochs": 50_000}
+    models = [{"kind": "mlp", "hidden": [60 + i]} for i in range(2)]
+    runs = [served.client.runs.create(name=f"in line {i}", **{**wide, "model": one}) for i, one in enumerate(models)]
+    page = opened("/queue", viewport={"width": 390, "height": 844})
+    waiting = page.get_by_label("Priority of in line 1")
+    if waiting.count():  # else a free worker has claimed it
+        waiting.fill("9")
+        waiting.press("Tab")
+        eventually(lambda: runs[1].refresh().priority == 9)
+    for run in runs:
+        page.get_by_role("button", name=f"Cancel {run.name}").click()
+        expect(page.get_by_role("button", name=f"Cancel {run.name}")).to_have_count(0)
+        assert run.wait(scaled(60), check=False).status == "cancelled"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

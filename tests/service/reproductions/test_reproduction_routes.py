@@ -63,6 +63,19 @@ def test_reproduction_that_was_not_started_has_no_results(client: TestClient) ->
     ]
 
 
+def test_preview_has_the_cost_and_queues_nothing(client: TestClient, work: Jobs) -> None:
+    preview = client.post(f"{PATH}/preview", json={"scale": "quick"}).json()
+    assert (preview["runs"], preview["max_runs"], preview["reused"]) == (32, 32, 0)
+    assert preview["estimated_seconds"] > 0
+    assert studies(client) == []
+    start(client)
+    train(client, work, some_loss)
+    preview = client.post(f"{PATH}/preview", json={"scale": "quick"}).json()
+    assert (preview["runs"], preview["reused"], preview["estimated_seconds"]) == (32, 32, 0)
+    assert "fitwell data fetch" in client.post("/v1/reproductions/absent/preview", json={}).json()["detail"]
+    assert client.post("/v1/reproductions/nonsense/preview", json={}).status_code == 404
+
+
 def test_start_queues_all_studies_and_a_second_start_changes_nothing(client: TestClient) -> None:
     response = start(client, scale="quick")
     view = response.json()
@@ -236,14 +249,16 @@ def test_pages_show_the_list_and_the_verdicts(client: TestClient, work: Jobs) ->
     assert "Start 32 runs" in page
     assert "On &lt;planting&gt;" in page
     start(client)
-    assert "data-active" in client.get(f"/reproductions/{NAME}").text
+    page = client.get(f"/reproductions/{NAME}").text
+    assert "data-active" in page
+    assert f'data-studies="{",".join(one["id"] for one in studies(client)[::-1])}"' in page
     train(client, work, some_loss)
     page = client.get(f"/reproductions/{NAME}").text
     assert page.count('class="state reproduced"') == 4
     assert page.count('class="state not_reproduced"') == 2
     assert "data-active" not in page
     assert 'id="start"' not in page
-    assert 'id="start"' in client.get(f"/reproductions/{NAME}?scale=full").text
+    assert 'data-opens="start-dialog"' in client.get(f"/reproductions/{NAME}?scale=full").text
     assert "fitwell data fetch mnist" in client.get("/reproductions/absent").text
     assert client.get("/reproductions/nonsense").status_code == 404
 

@@ -12,6 +12,7 @@ from tests.conftest import body
 
 PARAMETERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/"): (*("state", "name", "label", "filter", "study_id", "sort", "group", "open", "selected", "after"),),
+    ("GET", "/compare"): ("scale", "outliers", "smooth", "lines", "zoom", "runs", "metric"),
     ("GET", "/runs"): (),
     ("GET", "/runs/new"): ("spec", "preset", "arm", "from"),
     ("GET", "/docs"): (),

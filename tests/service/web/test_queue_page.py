@@ -62,3 +62,11 @@ def test_estimates_grow_along_the_queue_and_need_a_live_worker(client: TestClien
     assert "lab-&lt;1&gt;" in page
     seconds = [float(text.split()[0]) for text in re.findall(pattern, page) if text.endswith(" s")]
     assert seconds == sorted(seconds)
+
+
+def test_runs_of_the_caller_can_be_cancelled_and_reordered(client: TestClient, work: Jobs) -> None:
+    ids = [client.post("/v1/runs", json=body(name=name, priority=3)).json()["id"] for name in ("first", "second")]
+    (claim,) = work.claim(WORKER, limit=1)
+    page = queue(client)
+    assert re.findall(r'data-cancel="([^"]+)"', page) == [claim.run_id, ids[1]]
+    assert re.findall(r'data-priority="([^"]+)"\s+value="3"', page) == [ids[1]]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwell.terminal.durations import duration as printed_duration
+from service.runs.differences import differences
 from service.web import code
-from service.web.differences import differences
 from service.web.figures import HEIGHT, WIDTH, Line, bars, figure
 from service.web.pages.sign_in import local_path
 from service.web.rendering import breakable, duration, number, p_value

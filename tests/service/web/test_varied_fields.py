@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.runs.differences import differences
 from service.studies.study import ArmProgress
-from service.web.differences import differences
 from service.web.varied_fields import short_names, short_texts, varied_fields
 
 PATHS = st.lists(

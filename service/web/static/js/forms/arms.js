@@ -1,5 +1,6 @@
 // The arms of a new study: each a name and the changes to the base, as JSON.
 import { html } from "../kit/elements.js";
+import { markedName, parseOrdered, plainName, stringifyOrdered } from "../kit/ordered_json.js";
 
 const INDENT = 1;
 
@@ -22,31 +23,32 @@ export function changesFor(family, part, base) {
 
 /** A name that no arm has: ``preferred``, or that with a number. */
 export function freeName(preferred, arms) {
-  let name = preferred;
-  for (let i = 2; name in arms; i++) name = `${preferred} ${i}`;
+  const plain = plainName(preferred);
+  let name = markedName(plain);
+  for (let i = 2; name in arms; i++) name = `${plain} ${i}`;
   return name;
 }
 
 /**
  * Cards of all arms that ``getArms`` returns; ``onChange`` gets the new arms, and whether cards were added, removed or
- * renamed, after which they are built again.
+ * renamed, after which they are built again. ``pointer`` is the place of the arms in the body of the study.
  */
-export function armCards(getArms, onChange) {
+export function armCards(getArms, onChange, pointer) {
   const replaced = (index, ...entries) => Object.fromEntries(Object.entries(getArms()).toSpliced(index, 1, ...entries));
   return Object.entries(getArms()).map(([name, changes], index, all) => {
     const now = () => getArms()[name];
-    const error = html("p", { class: "field-error", role: "alert", "data-error": `/arms/${name}` });
+    const error = html("p", { class: "field-error", role: "alert", "data-error": `${pointer}/${plainName(name)}` });
     const title = html("input", {
       type: "text",
-      value: name,
+      value: plainName(name),
       "aria-label": "Name of the arm",
       autocomplete: "off",
       onchange: ({ target }) => {
-        const renamed = target.value.trim();
+        const renamed = markedName(target.value.trim());
         if (renamed === name) return;
         if (!renamed || renamed in getArms()) {
           error.textContent = renamed ? "Another arm has this name." : "An arm needs a name.";
-          target.value = name;
+          target.value = plainName(name);
           return;
         }
         onChange(replaced(index, [renamed, now()]), true);
@@ -55,12 +57,12 @@ export function armCards(getArms, onChange) {
     const text = html(
       "textarea",
       {
-        rows: Math.max(2, JSON.stringify(changes, null, INDENT).split("\n").length),
+        rows: Math.max(2, stringifyOrdered(changes, INDENT).split("\n").length),
         spellcheck: "false",
-        "aria-label": `Changes of ${name}`,
+        "aria-label": `Changes of ${plainName(name)}`,
         oninput: ({ target }) => {
           try {
-            const parsed = JSON.parse(target.value || "{}");
+            const parsed = parseOrdered(target.value || "{}");
             error.textContent = "";
             onChange(replaced(index, [name, parsed]), false);
           } catch (problem) {
@@ -68,7 +70,7 @@ export function armCards(getArms, onChange) {
           }
         },
       },
-      JSON.stringify(changes, null, INDENT),
+      stringifyOrdered(changes, INDENT),
     );
     const copy = () => {
       const named = freeName(name, getArms());

@@ -4,6 +4,7 @@ import { post, request } from "../kit/api.js";
 import { linesOf, parseLabels, setUpDialogs } from "./dialogs.js";
 
 const MAX_NAMED = 3;
+const MAX_COMPARED = 50;
 const byId = (id) => document.getElementById(id);
 const selected = new Set(getParam("selected").split(",").filter(Boolean));
 const boxes = () => [...document.querySelectorAll("[data-pick]")];
@@ -62,6 +63,7 @@ export function showSelection() {
   }
   byId("selection").hidden = !ids.length;
   byId("selection-count").textContent = ids.length === 1 ? "1 run selected" : `${ids.length} runs selected`;
+  byId("compare").href = `/compare?runs=${ids.slice(0, MAX_COMPARED).join(",")}`;
   if (!ids.length) byId("selection-error").textContent = "";
 }
 

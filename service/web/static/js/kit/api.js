@@ -23,7 +23,9 @@ export async function request(path, options = {}) {
   return body;
 }
 
+/** Post a body, which is JSON if it is a text. */
 export function post(path, body = null, options = {}) {
-  const json = body === null ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const json = body === null ? {} : { body: text, headers: { "content-type": "application/json" } };
   return request(path, { method: "POST", ...json, ...options });
 }

@@ -1,9 +1,11 @@
 // The form of a new study: base, arms, replicates and question. The server previews it while it is edited.
 import { armCards, changesFor, freeName } from "../forms/arms.js";
+import { armsOf, armsPointer, setArms, tune, untune } from "../forms/tuning.js";
 import { getParam, setParams } from "../kit/address.js";
 import { post, request } from "../kit/api.js";
 import { html } from "../kit/elements.js";
 import { formatDuration } from "../kit/format.js";
+import { parseOrdered, stringifyOrdered } from "../kit/ordered_json.js";
 
 const EXAMPLE = {
   name: "does dropout help?",
@@ -19,8 +21,8 @@ const EXAMPLE = {
   at: "last",
 };
 /** Fields of the body that the form edits; others are edited as JSON. */
-const EDITED = ["name", "base", "arms", "grid", "seeds", "replicates", "metric", "at"];
-const DEFAULT_COUNT = { seeds: 8, replicates: 8, sequential: 32 };
+const EDITED = ["name", "base", "arms", "grid", "seeds", "replicates", "tune", "metric", "at"];
+const DEFAULT_COUNT = { seeds: 8, replicates: 8, sequential: 32, tune: 8 };
 const PREVIEW_DELAY_MILLISECONDS = 400;
 const byId = (id) => document.getElementById(id);
 const form = byId("study-form");
@@ -66,15 +68,16 @@ async function initialBody() {
 }
 
 function parseObject(text) {
-  const value = JSON.parse(text);
+  const value = parseOrdered(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new SyntaxError("Write a JSON object: {…}");
   }
   return value;
 }
 
-/** How the study repeats its arms: by seeds, by seeds and splits, or until every arm is decided. */
+/** How the study repeats its arms: by seeds, by seeds and splits, until every arm is decided, or after a search. */
 function mode() {
+  if (body.tune) return "tune";
   if (body.seeds && typeof body.seeds === "object" && !Array.isArray(body.seeds)) return "sequential";
   return body.replicates ? "replicates" : "seeds";
 }
@@ -83,12 +86,19 @@ function count() {
   const counts = {
     sequential: () => body.seeds.max,
     replicates: () => body.replicates.n,
+    tune: () => body.tune.budget,
     seeds: () => (Array.isArray(body.seeds) ? body.seeds.length : body.seeds),
   };
   return counts[mode()]() ?? "";
 }
 
 function setReplicates(chosen, number) {
+  if (chosen === "tune") {
+    if (!body.tune) tune(body);
+    body.tune.budget = number;
+    return;
+  }
+  untune(body);
   delete body.seeds;
   delete body.replicates;
   if (chosen === "replicates") body.replicates = { n: number, vary: ["seed", "split"] };
@@ -97,9 +107,13 @@ function setReplicates(chosen, number) {
 
 function build() {
   byId("study-name").value = body.name ?? "";
-  byId("base").value = JSON.stringify(body.base ?? {}, null, 2);
-  byId("grid").value = body.grid ? JSON.stringify(body.grid) : "";
+  byId("base").value = stringifyOrdered(body.base ?? {}, 2);
+  byId("grid").value = body.grid ? stringifyOrdered(body.grid) : "";
+  byId("space").value = body.tune ? stringifyOrdered(body.tune.space ?? {}, 1) : "";
   byId("mode").value = mode();
+  for (const field of form.querySelectorAll("[data-mode]")) {
+    field.hidden = (field.dataset.mode === "tune") !== Boolean(body.tune);
+  }
   byId("count").value = count();
   byId("metric").value = body.metric ?? "";
   byId("at").value = ["best", "last"].includes(body.at) ? body.at : "";
@@ -111,23 +125,23 @@ function build() {
 
 function buildArms() {
   const change = (arms, structural) => {
-    body.arms = arms;
+    setArms(body, arms);
     if (structural) buildArms();
     onEdit();
   };
-  const cards = armCards(() => body.arms ?? {}, change);
+  const cards = armCards(() => armsOf(body), change, armsPointer(body));
   byId("arms").replaceChildren(...cards);
 }
 
 function onEdit() {
   showJson();
-  setParams({ study: JSON.stringify(body), preset: null, from: null });
+  setParams({ study: stringifyOrdered(body), preset: null, from: null });
   clearTimeout(timer);
   timer = setTimeout(preview, PREVIEW_DELAY_MILLISECONDS);
 }
 
 function showJson() {
-  if (document.activeElement !== byId("json")) byId("json").value = JSON.stringify(body, null, 2);
+  if (document.activeElement !== byId("json")) byId("json").value = stringifyOrdered(body, 2);
 }
 
 /** Preview the study on the server, and show its errors or its size. */
@@ -135,7 +149,7 @@ async function preview() {
   controller?.abort();
   controller = new AbortController();
   try {
-    const answer = await post("/v1/studies/preview", body, { signal: controller.signal });
+    const answer = await post("/v1/studies/preview", stringifyOrdered(body), { signal: controller.signal });
     showErrors([]);
     showSize(answer);
   } catch (error) {
@@ -173,12 +187,12 @@ function showErrors(errors, message = "") {
   byId("problem").textContent = rest.map((one) => one.message).join(" ") || (errors.length ? "" : message);
 }
 
-/** Set a field from a JSON text; an empty text removes it. */
-function setFromText(name, target) {
-  const error = form.querySelector(`[data-error="/${name}"]`);
+/** Set a field of ``place`` from a JSON text; an empty text removes it. */
+function setFromText(name, target, place = body, pointer = `/${name}`) {
+  const error = form.querySelector(`[data-error="${pointer}"]`);
   try {
-    if (target.value.trim()) body[name] = parseObject(target.value);
-    else delete body[name];
+    if (target.value.trim()) place[name] = parseObject(target.value);
+    else delete place[name];
     error.textContent = "";
     onEdit();
   } catch (problem) {
@@ -196,9 +210,10 @@ byId("metric").addEventListener("change", ({ target }) => setOptional("metric", 
 byId("at").addEventListener("change", ({ target }) => setOptional("at", target.value));
 byId("base").addEventListener("input", ({ target }) => setFromText("base", target));
 byId("grid").addEventListener("input", ({ target }) => setFromText("grid", target));
+byId("space").addEventListener("input", ({ target }) => setFromText("space", target, body.tune, "/tune/space"));
 byId("mode").addEventListener("change", ({ target }) => {
-  byId("count").value = DEFAULT_COUNT[target.value];
   setReplicates(target.value, DEFAULT_COUNT[target.value]);
+  build();
   onEdit();
 });
 byId("count").addEventListener("input", ({ target }) => {
@@ -208,9 +223,9 @@ byId("count").addEventListener("input", ({ target }) => {
 byId("add-arm").addEventListener("change", ({ target }) => {
   const [family, kind] = target.value.split("/");
   const part = catalog[family]?.find((one) => one.kind === kind);
-  const arms = body.arms ?? {};
+  const arms = armsOf(body);
   const name = freeName(kind ?? "arm", arms);
-  body.arms = { ...arms, [name]: part ? changesFor(family, part, body.base ?? {}) : {} };
+  setArms(body, { ...arms, [name]: part ? changesFor(family, part, body.base ?? {}) : {} });
   target.value = "";
   buildArms();
   onEdit();
@@ -237,7 +252,7 @@ form.addEventListener("submit", async (event) => {
   const button = form.querySelector(".primary");
   button.disabled = true;
   try {
-    const created = await post("/v1/studies", body);
+    const created = await post("/v1/studies", stringifyOrdered(body));
     location.assign(`/studies/${created.id}`);
   } catch (error) {
     button.disabled = false;

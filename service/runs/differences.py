@@ -1,4 +1,4 @@
-"""Differences between the resolved specs of a study's arms, field by field."""
+"""Differences between resolved specs, such as those of a study's arms, field by field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ARMS = 24
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that differs between arms: its path and its value in each arm."""
+    """A field that differs between specs: its path and its value in each of them."""
 
     path: str
     values: Sequence[Any]
