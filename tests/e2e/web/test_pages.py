@@ -175,6 +175,7 @@ def test_page_is_accessible_in_both_themes_and_fits_a_phone(
     watched.expected = {404} if name == "missing" else set()
     page = opened(PAGES[name](trained))
     page.wait_for_load_state("networkidle" if name != "runs" else "load")
+    expect(page.locator("[popover]").filter(visible=True)).to_have_count(0)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         page.wait_for_timeout(50)
