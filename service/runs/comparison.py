@@ -12,6 +12,8 @@ from typing import Any
 
 from service.runs.differences import Difference, differences
 from service.runs.run import Run
+from worker.spec.families.loss import Loss
+from worker.spec.families.regularizer import Regularizer, adds_penalty
 from worker.spec.models import KINDS
 from worker.spec.run import RunSpec
 
@@ -91,18 +93,21 @@ def objection(name: str, first: RunSpec, other: RunSpec) -> str | None:
         kinds = [spec.dataset.kind for spec in (first, other)]
         data = "other data of the same kind" if kinds[0] == kinds[1] else f"{kinds[1]}, not {kinds[0]}"
         return f"it is measured on {data}"
-    if (LOSS.match(name) or OBJECTIVE.match(name)) and first.loss != other.loss:
-        losses = [_name(spec.loss) for spec in (first, other)]
+    if (LOSS.match(name) or OBJECTIVE.match(name)) and first.effective_loss != other.effective_loss:
+        losses = [_name(spec.effective_loss) for spec in (first, other)]
         return f"its loss is {losses[1]}, not {losses[0]}"
-    if OBJECTIVE.match(name) and first.regularizers != other.regularizers:
+    if OBJECTIVE.match(name) and _penalties(first) != _penalties(other):
         return "its penalties are others"
     return None
 
 
-def _name(loss: Any) -> str:
+def _penalties(spec: RunSpec) -> list[Regularizer]:
+    """Return the regularizers that add a term to the objective."""
+    return [part for part in spec.regularizers if adds_penalty(part)]
+
+
+def _name(loss: Loss) -> str:
     """Return the kind of a loss and its fields."""
-    if loss is None:
-        return "the default"
     fields = loss.model_dump(exclude={"kind"})
     return f"{loss.kind} ({', '.join(f'{name} {value}' for name, value in fields.items())})" if fields else loss.kind
 

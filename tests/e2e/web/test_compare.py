@@ -26,7 +26,9 @@ def test_selected_runs_are_overlaid_like_for_like(opened: Opened, served: Servin
     page.get_by_label("Series").select_option("val.loss")
     drawn(page, "curves", 1)
     assert "metric=val.loss" in page.url
-    expect(page.locator("#excluded")).to_contain_text("overfit digits is left out: its loss is the default")
+    expect(page.locator("#excluded")).to_contain_text(
+        "overfit digits is left out: its loss is cross_entropy, not focal"
+    )
     page.get_by_role("link", name="Use as reference").click()
     page.get_by_label("Series").select_option("val.loss")
     expect(page.locator("#excluded")).to_contain_text("<b>focal is left out: its loss is focal")

@@ -55,13 +55,19 @@ def test_losses_of_other_kinds_are_left_out_but_not_accuracies(client: TestClien
     other = trained(client, work, loss={"kind": "focal", "gamma": 2})
     reasons = excluded(client, first, other)
     assert set(reasons) == {"train.objective", "val.loss"} | ({"train.loss"} & set(reasons))
-    assert reasons[LOSS] == {other: "its loss is focal (gamma 2.0), not the default"}
+    assert reasons[LOSS] == {other: "its loss is focal (gamma 2.0), not cross_entropy"}
 
 
 def test_penalties_make_objectives_other_quantities(client: TestClient, work: Jobs) -> None:
     first = trained(client, work)
     other = trained(client, work, regularizers=[{"kind": "l2", "strength": 0.1}])
-    assert excluded(client, first, other) == {"train.objective": {other: "its penalties are others"}}
+    without = trained(client, work, regularizers=[{"kind": "dropout", "p": 0.5}])
+    assert excluded(client, first, other, without) == {"train.objective": {other: "its penalties are others"}}
+
+
+def test_default_loss_is_that_of_the_task(client: TestClient, work: Jobs) -> None:
+    first, named = trained(client, work), trained(client, work, loss={"kind": "cross_entropy"})
+    assert excluded(client, first, named) == {}
 
 
 def test_other_data_and_axes_are_never_on_one_axis(client: TestClient, work: Jobs) -> None:
